@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The Kafka message codec. Layouts come from lib/wire/schemas.txt only: a generator turns them into
+ * messages.h (one struct per message, serving all its versions) and into the tables that this codec
+ * walks.
+ *
+ * Generated names. Message FetchRequest is `struct fetch_request`; a struct inside it named
+ * FetchTopic is `struct fetch_request_fetch_topic`; fields are snake_case. Types: bool int8 int16
+ * uint16 int32 uint32 int64 float64   the C types bool, int8_t, ... double uuid            struct
+ * uuid string, bytes   struct bytes; p == NULL is null records         struct wire_records
+ *   []T             `T *name; int32_t name_n;` name_n == -1 is null
+ *   struct          embedded by value; a nullable one is followed by `bool name_present;`
+ * Each message has a table `wire_fetch_request` (struct wire_message) and each struct one, such as
+ * `wire_fetch_request_fetch_topic` (struct wire_struct), for wire_array_new.
+ */
+#ifndef FARSHORE_WIRE_WIRE_H
+#define FARSHORE_WIRE_WIRE_H
+
+#include "lib/base/arena.h"
+#include "lib/base/buf.h"
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+struct wire_struct;
+
+/* A message: its key, its versions, its layout. Tables are constant and generated. */
+struct wire_message {
+	const char *name;    /* as in Kafka: "FetchRequest" */
+	int16_t api_key;     /* -1 for data that travels inside records */
+	int16_t min_version; /* min > max: no version is valid (an API that Kafka removed) */
+	int16_t max_version;
+	int16_t flexible_from; /* INT16_MAX: never */
+	const struct wire_struct *body;
+};
+
+/* Record bytes of a fetch or produce partition. A decoder gives one slice in `data`; an encoder
+ * sends `data`, then `more` (a re-stamped batch head, then the payload where it lies). `data.p ==
+ * NULL` is null. */
+struct wire_records {
+	struct bytes data;
+	struct bytes more;
+};
+
+/* The request or response layout of an API key; NULL if the key is unknown. */
+const struct wire_message *wire_request(int16_t api_key);
+const struct wire_message *wire_response(int16_t api_key);
+
+/* The API's name for people ("Fetch"), or "unknown". */
+const char *wire_api_name(int16_t api_key);
+
+/* Set every field of a message to its default (zero or null where the schema names none). */
+void wire_init(const struct wire_message *m, void *msg);
+
+/* `n` elements, each set to its defaults, in the arena; NULL when out of memory. */
+void *wire_array_new(struct arena *a, const struct wire_struct *s, int32_t n);
+
+/*
+ * Decode the body `in` (no header, no length prefix) of version `version` into `*msg`, the
+ * message's struct. Strings, bytes and records borrow from `in`; arrays live in `a`. All bytes must
+ * be consumed. Unknown tagged fields are skipped. ERR_UNSUPPORTED: no such version. ERR_MALFORMED:
+ * `why` says which field at which byte, and `*msg` must not be read. ERR_NOMEM or ERR_LIMIT: the
+ * arena is full; counts are bounded by the bytes left before anything is allocated.
+ */
+enum err wire_decode(const struct wire_message *m, int16_t version, struct bytes in,
+		     struct arena *a, void *msg, struct errmsg *why) ERR_MUST_USE;
+
+/* As wire_decode for a payload that may be followed by other bytes; `*used` is how many it took. */
+enum err wire_decode_prefix(const struct wire_message *m, int16_t version, struct bytes in,
+			    struct arena *a, void *msg, size_t *used,
+			    struct errmsg *why) ERR_MUST_USE;
+
+/* A piece of a message that is not copied: `bytes` belongs at offset `at` of the encoded buffer. */
+struct wire_splice {
+	size_t at;
+	struct bytes bytes;
+};
+
+/* Where an encoder writes. Record slices of at least `splice_min` bytes are not copied into `buf`
+ * but noted in `splices` (the caller keeps them alive until the message is sent); 0 copies
+ * everything. */
+struct wire_out {
+	struct buf buf;
+	struct wire_splice *splices;
+	size_t splices_n;
+	size_t splices_cap;
+	size_t splice_min;
+	size_t splice_bytes; /* sum of the splices' lengths */
+};
+
+void wire_out_init(struct wire_out *o, size_t max, size_t splice_min);
+void wire_out_fini(struct wire_out *o);
+
+/*
+ * Append the encoding of `msg` in `version`.
+ * ERR_UNSUPPORTED: no such version, or a field that is not at its default does not exist in that
+ * version and may not be dropped; `why` names it. ERR_LIMIT, ERR_NOMEM.
+ */
+enum err wire_encode(const struct wire_message *m, int16_t version, const void *msg,
+		     struct wire_out *out, struct errmsg *why) ERR_MUST_USE;
+
+/* Request header, any version (RequestHeader.json; KIP-482). `client_id` may be null. */
+struct wire_request_header {
+	int16_t api_key;
+	int16_t api_version;
+	int32_t correlation_id;
+	struct bytes client_id;
+};
+
+/* Append the header that fits the API version (v1, or v2 when flexible). */
+void wire_put_request_header(const struct wire_request_header *h, struct wire_out *out);
+
+/* Read a request header from the start of `in`; `*used` is its length. An unknown API key gives
+ * ERR_UNSUPPORTED with api_key, api_version and correlation_id read (enough to answer ApiVersions,
+ * KIP-511). */
+enum err wire_get_request_header(struct bytes in, struct wire_request_header *h, size_t *used,
+				 struct errmsg *why) ERR_MUST_USE;
+
+/* The same for response headers. The header of an ApiVersions response is always version 0
+ * (KIP-511). */
+void wire_put_response_header(int16_t api_key, int16_t api_version, int32_t correlation_id,
+			      struct wire_out *out);
+enum err wire_get_response_header(struct bytes in, int16_t api_key, int16_t api_version,
+				  int32_t *correlation_id, size_t *used,
+				  struct errmsg *why) ERR_MUST_USE;
+
+#endif
