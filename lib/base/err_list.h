@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Every error of Farshore, one line each: X(name, Kafka code or ERR_NO_CODE, retriable, text).
- * The first block is ours; the second is Kafka's table (Apache Kafka 4.1, Errors.java), same names and codes.
- * "Retriable" means: the same request may succeed later, perhaps at another broker.
+ * The first block is ours; the second is Kafka's table (Apache Kafka 4.1, Errors.java), same names
+ * and codes. "Retriable" means: the same request may succeed later, perhaps at another broker.
  */
 /* clang-format off */
 #define ERR_OURS(X) \

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The configuration of farshore-mirror, from a native file (libconfig, --config) or from
+ * mm2.properties (--mm2), with --set overrides. One table names every native setting; every MM2 key
+ * is either mapped, or named in one warning line with the reason, or an error that names the
+ * nearest known key.
+ */
+#ifndef FARSHORE_MIRROR_CONFIG_H
+#define FARSHORE_MIRROR_CONFIG_H
+
+#include <stdio.h>
+
+#include "lib/base/arena.h"
+#include "lib/base/err.h"
+
+enum mirror_policy { POLICY_DEFAULT, POLICY_IDENTITY, POLICY_LEGACY };
+
+/* How to reach one cluster. */
+struct cluster_config {
+	const char *name;             /* alias */
+	const char *const *bootstrap; /* host:port */
+	size_t bootstrap_n;
+	bool tls;
+	const char *ca_file, *ca_password; /* see lib/net/tls.h; NULL where not set */
+	const char *cert_file, *key_file, *key_password;
+	const char *ciphers;
+	bool verify_host;
+	const char *sasl_mechanism, *sasl_username, *sasl_password; /* NULL: none */
+	const char *client_id;
+	const char *rack; /* client.rack; NULL none */
+	int64_t request_timeout_ms;
+	int64_t connect_timeout_ms;
+	int64_t metadata_max_age_ms;
+	int64_t backoff_min_ms, backoff_max_ms;
+	int64_t user_timeout_ms;
+	int socket_buffer;
+	int32_t fetch_max_wait_ms;
+	int32_t fetch_max_bytes; /* of one answer; 0: sized by the mirror */
+	bool read_committed;     /* as a source */
+};
+
+/* One direction, source->target. */
+struct link_config {
+	const char *name; /* "east->west" */
+	const struct cluster_config *source, *target;
+	const char *topics, *topics_exclude; /* comma lists of patterns, MM2's rules */
+	enum mirror_policy policy;
+	const char *separator;
+	bool internal_separator;         /* replication.policy.internal.topic.separator.enabled */
+	int16_t replication_factor;      /* of created topics; -1: the target's default */
+	int16_t runs_replication_factor; /* of <source>.offset-runs.internal */
+	const char
+		*config_exclude;   /* comma list of patterns of topic configs that are not copied */
+	bool defaults_from_source; /* use.defaults.from */
+	bool refresh_topics, sync_configs;
+	int64_t refresh_topics_ms, sync_configs_ms;
+	bool start_latest; /* where a partition without a position starts: false: earliest */
+	int32_t max_request_bytes; /* of one produce request */
+	int32_t max_in_flight;     /* produce requests per target broker */
+	int64_t delivery_timeout_ms;
+	size_t runs_budget; /* bytes of memory for one partition's run table */
+};
+
+struct mirror_config {
+	struct cluster_config *clusters;
+	size_t clusters_n;
+	struct link_config *links; /* the enabled ones */
+	size_t links_n;
+	const char *http_listen; /* "127.0.0.1:8380"; "" for none */
+	const char *log_level;
+	size_t memory_max;  /* bytes, the hard cap of buffers; 0: 64 MiB plus 4 KiB a partition */
+	unsigned workers;   /* threads of the pool */
+	int64_t drain_ms;   /* SIGTERM: how long to wait for answers before leaving */
+	struct arena arena; /* owns all of it */
+};
+
+enum { CONFIG_SETS_MAX = 256 };
+
+/* What the command line said. `sets` are "path=value" strings; borrowed during the load. */
+struct config_source {
+	const char *file;
+	bool mm2;
+	const char *const *sets;
+	size_t sets_n;
+	const char *const *
+		only_targets; /* MM2's --clusters: only flows whose target is listed; n == 0: all */
+	size_t only_targets_n;
+};
+
+/*
+ * Load and check. Warnings (a mapped-to-nothing MM2 key, a value that another overrides) go to
+ * `warnings`, a line each, in words for an operator. ERR_CONFIG: `why` says file, line, key, what
+ * is wrong and what to do. ERR_IO: the file cannot be read. ERR_NOMEM.
+ */
+enum err mirror_config_load(const struct config_source *src, struct mirror_config *out,
+			    FILE *warnings, struct errmsg *why) ERR_MUST_USE;
+void mirror_config_fini(struct mirror_config *c);
+
+/* Print every setting with type, unit, range, default and help (for --help-config and the sample
+ * file). */
+void mirror_config_describe(FILE *out);
+
+/* Print the effective configuration, secrets redacted (--check-config). */
+void mirror_config_dump(const struct mirror_config *c, FILE *out);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which topics are mirrored and what they are called on the target: MM2's rules
+ * (DefaultReplicationPolicy, IdentityReplicationPolicy, LegacyReplicationPolicy,
+ * DefaultTopicFilter, MirrorSourceConnector.shouldReplicateTopic).
+ */
+#ifndef FARSHORE_MIRROR_NAMING_H
+#define FARSHORE_MIRROR_NAMING_H
+
+#include "mirror/config.h"
+
+/* A comma list of names and patterns, joined with "|", full match, with an exclude list that wins.
+ * PCRE2 with match and heap limits: a pattern that runs over them does not match and is reported
+ * once. */
+struct topic_filter;
+enum err topic_filter_new(const char *include, const char *exclude, struct topic_filter **out,
+			  struct errmsg *why) ERR_MUST_USE;
+void topic_filter_free(struct topic_filter *f);
+bool topic_filter_match(const struct topic_filter *f, const char *name);
+
+enum { TOPIC_NAME_MAX = 249 };
+
+/* The name on the target of source topic `topic`. ERR_LIMIT when it would be longer than Kafka's
+ * 249. */
+enum err naming_remote(const struct link_config *link, const char *topic,
+		       char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
+
+/* True for what is never mirrored: MM2's internal topics, Kafka's, ours ("*.internal",
+ * "*-internal", "__*", ".*"). */
+bool naming_is_internal(const struct link_config *link, const char *topic);
+
+/* True if `topic` came from the link's target (directly or through others): mirroring it would be a
+ * loop. */
+bool naming_is_cycle(const struct link_config *link, const char *topic);
+
+/* All rules together: mirror this source topic? */
+bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,
+			  const char *topic);
+
+/* "<source>.offset-runs.internal" with the link's separator. */
+enum err naming_runs_topic(const struct link_config *link,
+			   char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
+
+#endif
