@@ -17,7 +17,7 @@ enum mirror_policy { POLICY_DEFAULT, POLICY_IDENTITY, POLICY_LEGACY };
 
 /* How to reach one cluster. */
 struct cluster_config {
-	const char *name;             /* alias */
+	const char *name;             /* alias; see mirror_config.clusters */
 	const char *const *bootstrap; /* host:port */
 	size_t bootstrap_n;
 	bool tls;
@@ -54,6 +54,7 @@ struct link_config {
 	bool defaults_from_source; /* use.defaults.from */
 	bool refresh_topics, sync_configs;
 	int64_t refresh_topics_ms, sync_configs_ms;
+	bool heartbeats;   /* mirror heartbeats topics whatever `topics` says (KIP-1089) */
 	bool start_latest; /* where a partition without a position starts: false: earliest */
 	int32_t max_request_bytes; /* of one produce request */
 	int32_t max_in_flight;     /* produce requests per target broker */
@@ -62,6 +63,11 @@ struct link_config {
 };
 
 struct mirror_config {
+	/*
+	 * The clusters that enabled links use. One entry is one set of client settings: an alias
+	 * stands here more than once when flows of an MM2 file set different ones for it (such as
+	 * "A->B.consumer.isolation.level"). A client belongs to an entry, not to an alias.
+	 */
 	struct cluster_config *clusters;
 	size_t clusters_n;
 	struct link_config *links; /* the enabled ones */
@@ -90,15 +96,20 @@ struct config_source {
 /*
  * Load and check. Warnings (a mapped-to-nothing MM2 key, a value that another overrides) go to
  * `warnings`, a line each, in words for an operator. ERR_CONFIG: `why` says file, line, key, what
- * is wrong and what to do. ERR_IO: the file cannot be read. ERR_NOMEM.
+ * is wrong and what to do; if more than one thing is wrong it says how many and the first, and all
+ * of them (up to 20) are in `warnings`, as "error: ..." lines. ERR_IO: the file cannot be read.
+ * ERR_NOMEM. After an error `out` holds nothing and needs no mirror_config_fini.
  */
 enum err mirror_config_load(const struct config_source *src, struct mirror_config *out,
 			    FILE *warnings, struct errmsg *why) ERR_MUST_USE;
 void mirror_config_fini(struct mirror_config *c);
 
-/* Print every setting with type, unit, range, default and help (for --help-config and the sample
- * file). */
+/* Print every setting with type, unit, range, default and help, as a file that runs: --help-config
+ * and configs/farshore-mirror.conf. */
 void mirror_config_describe(FILE *out);
+
+/* Print docs/configuration.md: the native settings, and what becomes of each MM2 key. */
+void mirror_config_manual(FILE *out);
 
 /* Print the effective configuration, secrets redacted (--check-config). */
 void mirror_config_dump(const struct mirror_config *c, FILE *out);

@@ -9,14 +9,20 @@
 
 #include "mirror/config.h"
 
-/* A comma list of names and patterns, joined with "|", full match, with an exclude list that wins.
- * PCRE2 with match and heap limits: a pattern that runs over them does not match and is reported
- * once. */
+/*
+ * A comma list of names and patterns, joined with "|", full match, with an exclude list that wins.
+ * An empty include list matches nothing. PCRE2 with match, depth and heap limits: a name on which a
+ * pattern runs over them does not pass, and is counted. ERR_CONFIG: `why` names the pattern and
+ * what is wrong with it (constructs that Java reads in another way are refused too); ERR_NOMEM.
+ */
 struct topic_filter;
 enum err topic_filter_new(const char *include, const char *exclude, struct topic_filter **out,
 			  struct errmsg *why) ERR_MUST_USE;
 void topic_filter_free(struct topic_filter *f);
 bool topic_filter_match(const struct topic_filter *f, const char *name);
+
+/* How many matches ran over a limit so far; whoever sees it leave zero tells the operator. */
+uint64_t topic_filter_exceeded(const struct topic_filter *f);
 
 enum { TOPIC_NAME_MAX = 249 };
 

@@ -30,6 +30,12 @@ void arena_fini(struct arena *a)
 	a->used = 0;
 }
 
+void arena_wipe(struct arena *a)
+{
+	for (struct arena_block *b = a->head; b != NULL; b = b->next)
+		explicit_bzero(b->data, b->len);
+}
+
 static struct arena_block *arena_grow(struct arena *a, size_t need)
 {
 	size_t cap = a->head == NULL ? FIRST_BLOCK : a->head->cap * 2;
@@ -37,7 +43,7 @@ static struct arena_block *arena_grow(struct arena *a, size_t need)
 		cap = LARGEST_BLOCK;
 	if (cap < need)
 		cap = need;
-	if (need > a->max - a->used)
+	if (need > a->max - a->used || need > SIZE_MAX / 2)
 		return NULL;
 	if (cap > a->max - a->used)
 		cap = need;

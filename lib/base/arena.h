@@ -22,6 +22,9 @@ void arena_init(struct arena *a, size_t max);
 /* Free everything that was allocated; the arena may be used again. */
 void arena_fini(struct arena *a);
 
+/* Overwrite everything that was allocated; for an arena with secrets, before arena_fini. */
+void arena_wipe(struct arena *a);
+
 /* Zeroed memory for `count` items of `size` bytes, aligned for any type, alive until arena_fini.
  * NULL when out of memory, or over the maximum. */
 void *arena_zalloc(struct arena *a, size_t count, size_t size);

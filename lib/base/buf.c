@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Growth doubles, never past max; invariant: len <= cap <= max. */
+/* Growth doubles, never past max; invariant: len <= cap <= max. One byte more than `cap` is
+ * allocated: room for the NUL that vsnprintf writes. */
 #include "lib/base/buf.h"
 
 #include <stdio.h>
@@ -38,7 +39,7 @@ static bool buf_reserve(struct buf *b, size_t n)
 		cap *= 2;
 	if (cap < b->len + n || cap > b->max)
 		cap = b->max;
-	uint8_t *p = mem_resize(b->p, cap, 1);
+	uint8_t *p = cap == SIZE_MAX ? NULL : mem_resize(b->p, cap + 1, 1);
 	if (p == NULL) {
 		b->err = ERR_NOMEM;
 		return false;
@@ -107,12 +108,9 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 		b->err = ERR_MALFORMED;
 		return;
 	}
-	/* vsnprintf writes a NUL as well: reserve it, then give it back. */
-	uint8_t *at = buf_extend(b, (size_t)n + 1);
-	if (at == NULL)
-		return;
-	vsnprintf((char *)at, (size_t)n + 1, fmt, ap);
-	b->len--;
+	uint8_t *at = buf_extend(b, (size_t)n);
+	if (at != NULL)
+		vsnprintf((char *)at, (size_t)n + 1, fmt, ap);
 }
 
 void buf_printf(struct buf *b, const char *fmt, ...)

@@ -93,6 +93,10 @@ static inline void be64_put(uint8_t *p, uint64_t v)
 	be32_put(p + 4, (uint32_t)v);
 }
 
+/* The length of the UTF-8 character at `at` (1 to 4), or 0 if there is none: a stray or overlong
+ * sequence, a surrogate, beyond U+10FFFF, or cut off by the end (RFC 3629). */
+size_t bytes_utf8(struct bytes s, size_t at);
+
 /* 22 characters of url-safe base64 without padding, then NUL: how Kafka prints a uuid. */
 void uuid_format(const struct uuid *u, char out[23]);
 

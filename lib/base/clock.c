@@ -43,11 +43,9 @@ const struct clock *clock_system(void)
 
 int64_t clock_backoff_ms(const struct clock *c, unsigned attempt, int64_t floor_ms, int64_t cap_ms)
 {
-	int64_t w = floor_ms;
-	while (attempt-- > 0 && w < cap_ms)
-		w *= 2;
-	if (w > cap_ms)
-		w = cap_ms;
+	int64_t w = floor_ms < cap_ms ? floor_ms : cap_ms;
+	for (; attempt > 0 && w > 0 && w < cap_ms; attempt--)
+		w = w > cap_ms / 2 ? cap_ms : w * 2;
 	int64_t low = floor_ms / 2 < w ? floor_ms / 2 : w;
 	return low + (int64_t)(c->random(c->ctx) % (uint64_t)(w - low + 1));
 }

@@ -39,7 +39,8 @@ enum err err_from_kafka(int16_t code)
 {
 	if (code == 0)
 		return ERR_OK;
-	for (int i = 0; i < ERR_COUNT; i++)
+	/* ERR_NO_CODE is a value that a peer can send; it must not find one of our own rows. */
+	for (int i = 0; i < ERR_COUNT && code != ERR_NO_CODE; i++)
 		if (rows[i].code == code)
 			return (enum err)i;
 	return ERR_KAFKA_UNKNOWN_SERVER_ERROR;

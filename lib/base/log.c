@@ -21,13 +21,16 @@ struct event_count {
 	unsigned held;
 };
 
+/* Stands for all events beyond LOG_EVENTS different ones in one second. */
+static const char other_events[] = "other";
+
 struct log {
 	int fd;
 	enum log_level level;
 	const struct clock *clock;
 	struct buf line;
 	int64_t second;
-	struct event_count counts[LOG_EVENTS];
+	struct event_count counts[LOG_EVENTS + 1]; /* the last is that of other_events */
 };
 
 static const char *const level_names[] = {"error", "warn", "info", "debug"};
@@ -73,18 +76,25 @@ static bool plain(uint8_t c)
 	return c > ' ' && c < 0x7f && c != '"' && c != '=' && c != '\\';
 }
 
-/* UTF-8 above ASCII passes; control characters become \xNN. */
+/* UTF-8 above ASCII passes. Control characters and what is not UTF-8 become \xNN, the C1 controls
+ * (U+0080 to U+009F) with them: a terminal takes some of these as the start of a command. */
 static void put_quoted(struct buf *b, struct bytes v)
 {
 	buf_put_u8(b, '"');
-	for (size_t i = 0; i < v.n; i++) {
+	for (size_t i = 0, n; i < v.n; i += n) {
 		uint8_t c = v.p[i];
+		n = bytes_utf8(v, i);
+		if (n > 1 && !(c == 0xc2 && v.p[i + 1] < 0xa0)) {
+			buf_put(b, v.p + i, n);
+			continue;
+		}
+		n = 1;
 		if (c == '"' || c == '\\') {
 			buf_put_u8(b, '\\');
 			buf_put_u8(b, c);
 		} else if (c == '\n') {
 			buf_put_str(b, "\\n");
-		} else if (c < ' ' || c == 0x7f) {
+		} else if (c < ' ' || c >= 0x7f) {
 			buf_printf(b, "\\x%02x", c);
 		} else {
 			buf_put_u8(b, c);
@@ -118,12 +128,11 @@ static void line_begin(struct log *l, enum log_level level, const char *event)
 
 static void line_end(struct log *l)
 {
-	if (l->line.err != ERR_OK) {
-		/* Over the line limit: what fits is better than nothing. */
-		l->line.err = ERR_OK;
-		if (l->line.len == l->line.max)
-			l->line.len--;
-	}
+	/* Over the line limit, or just at it: what fits is better than nothing, and the end of the
+	 * line must fit. */
+	l->line.err = ERR_OK;
+	if (l->line.len == l->line.max)
+		l->line.len--;
 	buf_put_u8(&l->line, '\n');
 	/* A log that cannot be written has nobody to tell. */
 	ssize_t ignored = write(l->fd, l->line.p, l->line.len);
@@ -132,7 +141,7 @@ static void line_end(struct log *l)
 
 static void second_over(struct log *l, int64_t second)
 {
-	for (unsigned i = 0; i < LOG_EVENTS; i++) {
+	for (unsigned i = 0; i <= LOG_EVENTS; i++) {
 		struct event_count *c = &l->counts[i];
 		if (c->held > 0) {
 			line_begin(l, LOG_WARN, "log_lines_held_back");
@@ -149,18 +158,16 @@ static bool rate_ok(struct log *l, const char *event)
 	int64_t second = clock_mono_ms(l->clock) / 1000;
 	if (second != l->second)
 		second_over(l, second);
-	for (unsigned i = 0; i < LOG_EVENTS; i++) {
-		struct event_count *c = &l->counts[i];
-		if (c->event != NULL && c->event != event)
-			continue;
-		c->event = event;
-		if (c->lines < LOG_BURST) {
-			c->lines++;
-			return true;
-		}
-		c->held++;
-		return false;
+	unsigned i = 0;
+	while (i < LOG_EVENTS && l->counts[i].event != NULL && l->counts[i].event != event)
+		i++;
+	struct event_count *c = &l->counts[i];
+	c->event = i < LOG_EVENTS ? event : other_events;
+	if (c->lines < LOG_BURST) {
+		c->lines++;
+		return true;
 	}
+	c->held++;
 	return false;
 }
 

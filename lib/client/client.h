@@ -27,15 +27,23 @@ struct client_options {
 	size_t metadata_max; /* bytes that a metadata answer may take when decoded (ERR_LIMIT) */
 };
 
-/* Deep-copies the options. Connects at once and keeps trying. */
+/* Deep-copies the options. Connects at once and keeps trying. ERR_CONFIG names the bootstrap entry
+ * that is not "host:port"; ERR_NOMEM. */
 enum err client_new(struct loop *l, const struct client_options *o, struct client **out,
 		    struct errmsg *why) ERR_MUST_USE;
 
-/* Cancels what is in flight (completions with ERR_CANCELED come from the loop), then frees. NULL is
- * safe. */
+/* Cancels what is in flight (completions with ERR_CANCELED come from the loop), then frees. No
+ * watcher is called any more. Fetchers are freed before. May be called from inside a completion or
+ * the watcher. NULL is safe. */
 void client_free(struct client *c);
 
 const char *client_name(const struct client *c);
+
+struct loop *client_loop(const struct client *c);
+int64_t client_request_timeout_ms(const struct client *c);
+
+/* A wait before retry number `attempt` (0, 1, ...), by the client's back-off settings. */
+int64_t client_backoff_ms(const struct client *c, unsigned attempt);
 
 /* Where a request goes. */
 enum { CLIENT_ANY = -1, CLIENT_CONTROLLER = -2 }; /* or a broker's node id >= 0 */
@@ -53,12 +61,21 @@ enum {
 enum { CLIENT_CHANNELS_MAX = 16 };
 
 /*
- * Send `msg`, the request struct of `api_key`. If the connection is not open yet the request waits
- * until it is or the deadline passes: `msg` must then stay as it is until the completion (all
- * requests: keep `msg` alive until `done`). `timeout_ms` 0 means the default. Completion exactly
- * once and never from inside this call; see rpc_done. Errors: as there, and ERR_CONNECT, ERR_DNS,
- * ERR_TLS, ERR_AUTH when the broker cannot be reached within the deadline (`why` has the last
- * reason). Max versions of our own: none; min: the schema's.
+ * Send `msg`, the request struct of `api_key`. Keep `msg` as it is, and alive, until `done`.
+ * Completion exactly once and never from inside this call; see rpc_done.
+ *
+ * While the connection is being opened (or waits out its back-off) the request waits with it, until
+ * the deadline (ERR_TIMEOUT). As soon as an attempt to connect fails, all requests that wait for
+ * this connection fail with its reason (ERR_CONNECT, ERR_DNS, ERR_TLS, ERR_AUTH, ...), so that the
+ * caller can show it; a request made after that waits for the next attempt. A request that was sent
+ * when the connection died completes with the reason: it may have been carried out.
+ *
+ * CLIENT_ANY takes a broker whose control connection is ready, whatever `channel` says; without one
+ * the request waits, and fails when every known address was tried in vain. CLIENT_CONTROLLER waits
+ * for the first metadata; without a known controller any broker is asked, which answers
+ * KAFKA_NOT_CONTROLLER. A node that the metadata does not have gives ERR_CONNECT and a refresh.
+ *
+ * Max versions of our own: none; min: the schema's.
  */
 struct client_call {
 	int32_t node;
@@ -66,14 +83,17 @@ struct client_call {
 	int16_t api_key;
 	int16_t max_version; /* 0: no limit of the caller's */
 	const void *msg;
-	int64_t timeout_ms;
+	int64_t timeout_ms; /* 0: the default */
+	/* May be NULL. Called with `arg` when the connection is ready, just before `msg` is
+	 * encoded in `version`: the chance to fit it to the version. Must not call the client. */
+	void (*prepare)(void *arg, int16_t version);
 	rpc_done *done;
 	void *arg;
 };
 void client_call(struct client *c, const struct client_call *call);
 
-/* The version that a call would use on `node` now; -1 if there is no ready connection on any
- * channel, or no common version. */
+/* The version that a call would use on `node` (or CLIENT_ANY, CLIENT_CONTROLLER) now; -1 if there
+ * is no ready connection on any channel, or no common version. */
 int16_t client_version(const struct client *c, int32_t node, int16_t api_key);
 
 /* True when a connection to (node, channel) is ready. */
@@ -96,14 +116,19 @@ struct client_partition {
 struct client_topic {
 	const char *name;
 	struct uuid id; /* zero when the broker has no ids */
-	enum err error; /* ERR_OK, or why the topic cannot be used (authorization ...) */
+	/* ERR_OK, or why the topic cannot be used (authorization ...). With an error, the id and
+	 * the partitions are as last known, or none. ERR_MALFORMED: the broker named other
+	 * partitions than 0..n-1. */
+	enum err error;
 	bool internal;
 	int32_t partitions_n;
 	const struct client_partition *partitions; /* by index */
 };
 
 /* Ask for fresh metadata soon (at most one request at a time; several asks are one). Rate limited
- * by the back-off after failures. */
+ * by the back-off after failures. The cache asks by itself when a topic is followed, a broker goes
+ * away, and at metadata_max_age_ms; not because a partition has no leader or a topic an error: who
+ * needs the partition asks. */
 void client_metadata_refresh(struct client *c);
 
 /* Which topics the cache follows: all of the cluster (for pattern subscriptions), or only those
@@ -119,7 +144,9 @@ void client_on_metadata(struct client *c, void (*fn)(void *arg), void *arg);
 /* Number of answers applied so far; 0 before the first. */
 uint64_t client_metadata_version(const struct client *c);
 
-/* From the cache; NULL if unknown or gone. Valid until the loop turn ends. */
+/* From the cache; NULL if unknown or gone. Valid until the loop turn ends.
+ * Leader epochs of a topic id never go back. A cluster that answers with another cluster id than
+ * the first answer had is not believed (its brokers count as unreachable, the reason says so). */
 const struct client_topic *client_topic(const struct client *c, const char *name);
 const struct client_topic *client_topic_by_id(const struct client *c, const struct uuid *id);
 

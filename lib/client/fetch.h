@@ -15,7 +15,9 @@ struct fetch_part; /* one partition in a fetcher */
 
 /* One partition's share of an answer, valid during the callback. */
 struct fetch_result {
-	enum err error; /* from the partition's error code */
+	/* From the partition's error code. With an error the partition is paused until the owner
+	 * resumes it; a leader that came with it (KIP-951) is in the metadata cache already. */
+	enum err error;
 	int64_t high_watermark;
 	int64_t last_stable_offset;
 	int64_t log_start_offset;
@@ -25,15 +27,20 @@ struct fetch_result {
 	int32_t aborted_n;       /* 0 when null */
 	int32_t diverging_epoch; /* KIP-595 truncation detection; -1 none */
 	int64_t diverging_end;
+	/* With a rack: the leader sends nothing and wants this node to be asked (KIP-392); -1 none.
+	 */
+	int32_t preferred_read_replica;
 };
 
 struct fetch_events {
 	/* One call per partition that the answer names. The owner then sets the next offset or
-	 * pauses the partition. */
+	 * pauses the partition; if it does neither the same offset is read again at once. Any
+	 * function of this header may be called, fetcher_free too. */
 	void (*on_result)(void *part_arg, const struct fetch_result *r);
-	/* The request as a whole ended: after the on_result calls of a good answer, or with an
-	 * error (connection, timeout, session). The fetcher goes on by itself after a back-off; the
-	 * owner may refresh metadata. */
+	/* The request as a whole ended: after the on_result calls of a good answer (ERR_OK, `why`
+	 * NULL), or with an error (connection, timeout, session, an answer that does not fit the
+	 * request), and then without on_result calls. The fetcher goes on by itself, after an error
+	 * with a back-off; the owner may refresh metadata. `bytes`: size of the answer. */
 	void (*on_round)(void *arg, enum err e, const struct errmsg *why, size_t bytes);
 };
 
@@ -47,15 +54,19 @@ struct fetcher_options {
 	const char *rack; /* client.rack; NULL none; borrowed */
 };
 
+/* `o` and `ev` are copied. A request goes out when at least one partition is wanted, at the end of
+ * the loop turn, so that all changes of a turn make one request. While it is out, partitions
+ * resumed meanwhile wait for the next one. NULL when out of memory. */
 struct fetcher *fetcher_new(struct client *c, const struct fetcher_options *o,
 			    const struct fetch_events *ev, void *arg);
 /* Drops the request in flight: no callback comes after this. Parts are freed too. */
 void fetcher_free(struct fetcher *f);
 
-/* Add a partition, paused. `topic` is copied, `id` zero if unknown. NULL when out of memory. */
+/* Add a partition, paused; not one that is there. `topic` is copied, `id` zero if unknown. A topic
+ * that was made again is another topic: do not want partitions of both. NULL when out of memory. */
 struct fetch_part *fetcher_add(struct fetcher *f, const char *topic, const struct uuid *id,
 			       int32_t partition, void *part_arg);
-/* Remove and free; results for it that are still to come are dropped. */
+/* Remove; `p` is invalid then, and results for it that are still to come are dropped. */
 void fetcher_remove(struct fetcher *f, struct fetch_part *p);
 
 /* Want records from `offset`; `max_bytes` for this partition; `leader_epoch` current epoch of the
@@ -67,6 +78,9 @@ void fetch_part_resume(struct fetch_part *p, int64_t offset, int32_t leader_epoc
 void fetch_part_pause(struct fetch_part *p);
 
 void fetcher_set_max_bytes(struct fetcher *f, int32_t max_bytes);
+
+/* True while a request is sent and its on_round is still to come. */
+bool fetcher_in_flight(const struct fetcher *f);
 size_t fetcher_parts(const struct fetcher *f);
 
 #endif

@@ -7,13 +7,15 @@
  * against `frame_max` before anything is allocated. Output is a queue of messages written with
  * writev; slices that are not copied are kept alive by the message.
  *
- * Callbacks are never called from inside conn_connect, conn_send or conn_close. After conn_close no
- * callback comes; the memory is freed at the end of the loop turn.
+ * Callbacks are never called from inside a function of this header. After conn_close no callback of
+ * conn_events comes; the memory is freed, and queued messages are released, at the end of the loop
+ * turn.
  */
 #ifndef FARSHORE_NET_CONN_H
 #define FARSHORE_NET_CONN_H
 
 #include "lib/base/frame.h"
+#include "lib/net/listener.h"
 #include "lib/net/loop.h"
 #include "lib/wire/wire.h"
 
@@ -26,15 +28,17 @@ struct conn_events {
 	/* A whole frame without its length prefix. The callee owns one reference. */
 	void (*on_frame)(void *arg, struct frame *f);
 	/* The connection is dead: refused, reset, closed by the peer, TLS failure, over the frame
-	 * limit ... Called at most once; the owner then calls conn_close. `e`: ERR_DNS,
-	 * ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_LIMIT, ERR_TIMEOUT, ERR_NOMEM. `why` says the host,
-	 * the port and the reason in one line for a person ("east-1:9093: certificate has
-	 * expired"). */
+	 * limit ... Called at most once, after the queued messages were released; the owner then
+	 * calls conn_close. `e`: ERR_DNS, ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_LIMIT,
+	 * ERR_MALFORMED, ERR_TIMEOUT, ERR_NOMEM. `why` says the host, the port and the reason in
+	 * one line for a person ("east-1:9093: certificate has expired ..."). */
 	void (*on_dead)(void *arg, enum err e, const struct errmsg *why);
 };
 
 struct conn_options {
 	size_t frame_max; /* bytes, 1..INT32_MAX; larger frames kill the connection (ERR_LIMIT) */
+	struct frame_pool *pool; /* where received frames come from (ERR_NOMEM when it is at its
+				    limit); borrowed; NULL: plain memory */
 	int64_t connect_timeout_ms; /* name look-up, TCP and TLS together */
 	int64_t user_timeout_ms; /* TCP_USER_TIMEOUT and the keepalive budget: a silent peer is dead
 				    after this */
@@ -51,8 +55,8 @@ struct conn *conn_connect(struct loop *l, const char *host, uint16_t port,
 			  const struct conn_options *o, const struct conn_events *events,
 			  void *arg);
 
-/* Serve an accepted socket (owned from now on). For TLS the handshake is done first. NULL when out
- * of memory (the socket is closed). */
+/* Serve an accepted, non-blocking socket (owned from now on). For TLS the handshake is done first,
+ * within connect_timeout_ms. NULL when out of memory (the socket is closed). */
 struct conn *conn_accepted(struct loop *l, int fd, const struct conn_options *o,
 			   const struct conn_events *events, void *arg);
 
@@ -61,7 +65,8 @@ struct conn *conn_accepted(struct loop *l, int fd, const struct conn_options *o,
  * length prefix put before it. When the message was written or the connection ended, `release(arg)`
  * is called once (from the loop, not from inside this call); `release` may be NULL. Messages are
  * accepted before the connection is open and sent when it is. ERR_CLOSED if the connection is dead;
- * ERR_NOMEM; then release is not called and `out` is untouched.
+ * ERR_NOMEM; ERR_LIMIT for more than INT32_MAX bytes; the sticky error of `out->buf`. After an
+ * error release is not called and `out` is untouched.
  */
 enum err conn_send(struct conn *c, struct wire_out *out, void (*release)(void *arg),
 		   void *arg) ERR_MUST_USE;
@@ -69,7 +74,8 @@ enum err conn_send(struct conn *c, struct wire_out *out, void (*release)(void *a
 /* Bytes queued and not yet handed to the kernel. */
 size_t conn_unsent(const struct conn *c);
 
-/* Stop or go on reading (back-pressure): while paused at most one frame more is delivered. */
+/* Stop or go on reading (back-pressure): while paused no frame is delivered. The end of the peer is
+ * then noticed only when the connection is resumed or written to. */
 void conn_pause(struct conn *c, bool paused);
 
 /* "host:port" for messages; lives as long as the connection. */
@@ -81,14 +87,5 @@ uint64_t conn_bytes_out(const struct conn *c);
 
 /* Close and free. NULL is safe. Queued messages are released. */
 void conn_close(struct conn *c);
-
-/* A listening socket ("host:port", port 0 picks one). on_accept gets each socket, non-blocking,
- * close-on-exec. */
-struct listener;
-enum err listener_new(struct loop *l, const char *host, uint16_t port,
-		      void (*on_accept)(void *arg, int fd), void *arg, struct listener **out,
-		      struct errmsg *why) ERR_MUST_USE;
-uint16_t listener_port(const struct listener *s);
-void listener_free(struct listener *s);
 
 #endif

@@ -25,7 +25,11 @@
 #include "lib/base/bytes.h"
 #include "lib/base/err.h"
 
-enum { BATCH_HEAD = 61, BATCH_OVERHEAD = 12 };
+enum {
+	BATCH_HEAD = 61,
+	BATCH_OVERHEAD = 12, /* base offset and length: what the length does not count */
+	BATCH_PAYLOAD_MAX = INT32_MAX - (BATCH_HEAD - BATCH_OVERHEAD)
+};
 
 enum batch_codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD };
 
@@ -85,9 +89,10 @@ struct batch_walk {
 /* What batch_walk_next found. */
 enum batch_walk_result {
 	BATCH_WALK_BATCH, /* a whole batch of magic 2 */
-	BATCH_WALK_OLD, /* an entry of magic 0 or 1: only base_offset, length, magic and attributes
-			   are set */
-	BATCH_WALK_END, /* nothing left, or only the start of a batch that the broker cut off */
+	BATCH_WALK_OLD,   /* an entry of magic 0 or 1: only base_offset (of a compressed entry: the
+			     last inner record's), length, magic and attributes are set */
+	BATCH_WALK_END,   /* nothing left, or only the start of a batch that the broker cut off:
+			     that is what `left` holds then */
 	BATCH_WALK_MALFORMED, /* lengths, counts or magic cannot be right; `why` says what and where
 			       */
 };
@@ -96,6 +101,10 @@ enum batch_walk_result {
  * (length, count and deltas in range and consistent with the size), payloads are not looked at. */
 enum batch_walk_result batch_walk_next(struct batch_walk *w, struct batch_head *h,
 				       struct bytes *whole, struct errmsg *why);
+
+/* The codec of a batch or old entry of any format, unchecked; CODEC_NONE if it is too short to
+ * say. */
+enum batch_codec batch_entry_codec(struct bytes whole);
 
 /* Decode the 61 bytes at `p`, without checks. */
 void batch_head_get(const uint8_t p[BATCH_HEAD], struct batch_head *h);
@@ -107,11 +116,25 @@ void batch_head_put(uint8_t p[BATCH_HEAD], const struct batch_head *h);
  * Re-stamp: write to `out` a head with the fields of `h`, whose checksum is right for the payload
  * that `old` head's checksum vouches for. The payload is not read: the new CRC follows from the old
  * CRC and both heads by linearity. So a payload that was damaged before stays damaged after, and
- * the receiver refuses it. `payload_n` is the number of bytes after the head; `h->crc` and
- * `h->length` are ignored and computed.
+ * the receiver refuses it. `payload_n` is the number of bytes after the head; `h->crc`,
+ * `h->length` and `h->magic` are ignored and computed. `out` may not overlap `old`.
+ *
+ * Two bits need care, since readers see more through them than the bit (DefaultRecordBatch.java,
+ * KIP-534):
+ *  - delete horizon (0x40): the base timestamp then holds the time at which tombstones may go, and
+ *    not the first record's timestamp; but the records' timestamp deltas are relative to it all the
+ *    same. So clear the bit and keep the base timestamp: every record keeps its timestamp.
+ *  - LogAppendTime (0x08): every record's timestamp is max_timestamp, whatever its delta says. To
+ *    clear the bit alone changes what readers see; such a batch must be rebuilt (rebatch.h).
  */
 void batch_head_restamp(const uint8_t old[BATCH_HEAD], size_t payload_n, const struct batch_head *h,
 			uint8_t out[BATCH_HEAD]);
+
+/*
+ * Write `h` in front of the `payload_n` bytes at `whole + BATCH_HEAD`, which the caller vouches
+ * for: length, magic and checksum are computed over the bytes, the rest is as in `h`.
+ */
+void batch_head_seal(uint8_t *whole, size_t payload_n, const struct batch_head *h);
 
 /* True if the CRC of a whole batch is right. Reads the payload. */
 bool batch_crc_ok(struct bytes whole);
@@ -122,7 +145,11 @@ uint32_t crc32c(uint32_t crc, const void *p, size_t n);
 /* The CRC of A then B from crc(A), crc(B) and B's length. O(log n). */
 uint32_t crc32c_combine(uint32_t crc_a, uint32_t crc_b, size_t n_b);
 
-/* base sequence + n with Kafka's wrap: after 2147483647 comes 0. */
+/* The difference (xor) of two checksums after `n` more bytes that are the same in both. O(log n).
+ */
+uint32_t crc32c_shift(uint32_t difference, size_t n);
+
+/* base sequence + n (both >= 0) with Kafka's wrap: after 2147483647 comes 0. */
 int32_t batch_sequence_add(int32_t sequence, int32_t n);
 
 #endif

@@ -5,13 +5,18 @@
  * walks.
  *
  * Generated names. Message FetchRequest is `struct fetch_request`; a struct inside it named
- * FetchTopic is `struct fetch_request_fetch_topic`; fields are snake_case. Types: bool int8 int16
- * uint16 int32 uint32 int64 float64   the C types bool, int8_t, ... double uuid            struct
- * uuid string, bytes   struct bytes; p == NULL is null records         struct wire_records
+ * FetchTopic is `struct fetch_request_fetch_topic`; fields are snake_case (TopicId topic_id,
+ * Enable2Pc enable2_pc, KRaftVersion kraft_version; a word that C reserves gets a trailing
+ * underscore). Types:
+ *   bool int8 int16 uint16 int32 uint32 int64 float64   bool, int8_t, ... double
+ *   uuid            struct uuid
+ *   string, bytes   struct bytes; p == NULL is null
+ *   records         struct wire_records
  *   []T             `T *name; int32_t name_n;` name_n == -1 is null
  *   struct          embedded by value; a nullable one is followed by `bool name_present;`
  * Each message has a table `wire_fetch_request` (struct wire_message) and each struct one, such as
- * `wire_fetch_request_fetch_topic` (struct wire_struct), for wire_array_new.
+ * `wire_fetch_request_fetch_topic` (struct wire_struct), for wire_array_new. API keys are
+ * WIRE_API_FETCH and so on.
  */
 #ifndef FARSHORE_WIRE_WIRE_H
 #define FARSHORE_WIRE_WIRE_H
@@ -26,10 +31,12 @@ struct wire_struct;
 /* A message: its key, its versions, its layout. Tables are constant and generated. */
 struct wire_message {
 	const char *name;    /* as in Kafka: "FetchRequest" */
-	int16_t api_key;     /* -1 for data that travels inside records */
+	int16_t api_key;     /* -1 for headers and for data that travels inside records */
+	int16_t record_type; /* of a metadata or coordinator record; else -1 */
 	int16_t min_version; /* min > max: no version is valid (an API that Kafka removed) */
 	int16_t max_version;
 	int16_t flexible_from; /* INT16_MAX: never */
+	bool latest_unstable;  /* max_version is not released yet: a broker does not offer it */
 	const struct wire_struct *body;
 };
 
@@ -41,25 +48,29 @@ struct wire_records {
 	struct bytes more;
 };
 
-/* The request or response layout of an API key; NULL if the key is unknown. */
+/* The request or response layout of an API key; NULL if the key is unknown. An API that Kafka
+ * removed has a layout without versions. */
 const struct wire_message *wire_request(int16_t api_key);
 const struct wire_message *wire_response(int16_t api_key);
 
 /* The API's name for people ("Fetch"), or "unknown". */
 const char *wire_api_name(int16_t api_key);
 
-/* Set every field of a message to its default (zero or null where the schema names none). */
+/* Set every field of a message to its default. Where the schema names none that is zero, the empty
+ * string or array (not null), and null for records. */
 void wire_init(const struct wire_message *m, void *msg);
 
-/* `n` elements, each set to its defaults, in the arena; NULL when out of memory. */
+/* `n` elements, each set to its defaults, in the arena; NULL when out of memory or n < 0. With a
+ * message's `body` and n = 1 it makes a message whose type is known at run time only. */
 void *wire_array_new(struct arena *a, const struct wire_struct *s, int32_t n);
 
 /*
  * Decode the body `in` (no header, no length prefix) of version `version` into `*msg`, the
- * message's struct. Strings, bytes and records borrow from `in`; arrays live in `a`. All bytes must
- * be consumed. Unknown tagged fields are skipped. ERR_UNSUPPORTED: no such version. ERR_MALFORMED:
- * `why` says which field at which byte, and `*msg` must not be read. ERR_NOMEM or ERR_LIMIT: the
- * arena is full; counts are bounded by the bytes left before anything is allocated.
+ * message's struct; it need not be initialised: fields that the version lacks get their defaults.
+ * Strings, bytes and records borrow from `in`; arrays live in `a`. All bytes must be consumed.
+ * Unknown tagged fields are skipped. ERR_UNSUPPORTED: no such version. ERR_MALFORMED: `why` says
+ * which field at which byte, and `*msg` must not be read. ERR_NOMEM or ERR_LIMIT: the arena is
+ * full; counts are bounded by the bytes left before anything is allocated. `why` may be NULL.
  */
 enum err wire_decode(const struct wire_message *m, int16_t version, struct bytes in,
 		     struct arena *a, void *msg, struct errmsg *why) ERR_MUST_USE;
@@ -69,7 +80,9 @@ enum err wire_decode_prefix(const struct wire_message *m, int16_t version, struc
 			    struct arena *a, void *msg, size_t *used,
 			    struct errmsg *why) ERR_MUST_USE;
 
-/* A piece of a message that is not copied: `bytes` belongs at offset `at` of the encoded buffer. */
+/* A piece of a message that is not copied: `bytes` goes before the byte at offset `at` of the
+ * encoded buffer (which does not count splices). Splices stand in sending order; several may share
+ * an `at`. */
 struct wire_splice {
 	size_t at;
 	struct bytes bytes;
@@ -77,7 +90,7 @@ struct wire_splice {
 
 /* Where an encoder writes. Record slices of at least `splice_min` bytes are not copied into `buf`
  * but noted in `splices` (the caller keeps them alive until the message is sent); 0 copies
- * everything. */
+ * everything. The message is buf.len + splice_bytes long; only `buf` counts against its maximum. */
 struct wire_out {
 	struct buf buf;
 	struct wire_splice *splices;
@@ -91,9 +104,12 @@ void wire_out_init(struct wire_out *o, size_t max, size_t splice_min);
 void wire_out_fini(struct wire_out *o);
 
 /*
- * Append the encoding of `msg` in `version`.
- * ERR_UNSUPPORTED: no such version, or a field that is not at its default does not exist in that
- * version and may not be dropped; `why` names it. ERR_LIMIT, ERR_NOMEM.
+ * Append the encoding of `msg` in `version`. Use wire_init first: a zeroed struct is not a message
+ * at its defaults.
+ * ERR_UNSUPPORTED: no such version; or a field that is not at its default does not exist in that
+ * version and may not be dropped; or a null where that version allows none; `why` (may be NULL)
+ * names the field. ERR_LIMIT: over the maximum, a string over 32767 bytes, more than a frame can
+ * hold. ERR_NOMEM. After an error `out` is as before, but for a sticky buf.err.
  */
 enum err wire_encode(const struct wire_message *m, int16_t version, const void *msg,
 		     struct wire_out *out, struct errmsg *why) ERR_MUST_USE;
@@ -106,12 +122,14 @@ struct wire_request_header {
 	struct bytes client_id;
 };
 
-/* Append the header that fits the API version (v1, or v2 when flexible). */
+/* Append the header that fits the API version (v1, or v2 when flexible). A fault sticks to
+ * out->buf.err. */
 void wire_put_request_header(const struct wire_request_header *h, struct wire_out *out);
 
-/* Read a request header from the start of `in`; `*used` is its length. An unknown API key gives
- * ERR_UNSUPPORTED with api_key, api_version and correlation_id read (enough to answer ApiVersions,
- * KIP-511). */
+/* Read a request header from the start of `in`; `*used` is its length; `client_id` borrows from
+ * `in`. The version is not checked: the caller compares it with what it serves. An unknown or
+ * removed API key gives ERR_UNSUPPORTED with api_key, api_version and correlation_id read, a fault
+ * after those ERR_MALFORMED likewise. */
 enum err wire_get_request_header(struct bytes in, struct wire_request_header *h, size_t *used,
 				 struct errmsg *why) ERR_MUST_USE;
 

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Format: https://prometheus.io/docs/instrumenting/exposition_formats/, text version 0.0.4. */
+#include "lib/base/metrics.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+
+/* [a-zA-Z_][a-zA-Z0-9_]*; the colon is left to recording rules. */
+static bool name_ok(const char *s)
+{
+	if (!isalpha((unsigned char)*s) && *s != '_')
+		return false;
+	while (isalnum((unsigned char)*s) || *s == '_')
+		s++;
+	return *s == '\0';
+}
+
+void metrics_init(struct metrics *m, struct buf *out)
+{
+	*m = (struct metrics){.out = out};
+}
+
+static void put_escaped(struct buf *b, const char *s, bool quotes)
+{
+	struct bytes text = bytes_str(s);
+	for (size_t i = 0; i < text.n;) {
+		size_t n = bytes_utf8(text, i);
+		if (n == 0) {
+			buf_put_u8(b, '?');
+			i++;
+			continue;
+		}
+		if (s[i] == '\n')
+			buf_put_str(b, "\\n");
+		else if (s[i] == '\\' || (quotes && s[i] == '"'))
+			buf_printf(b, "\\%c", s[i]);
+		else
+			buf_put(b, s + i, n);
+		i += n;
+	}
+}
+
+void metrics_family(struct metrics *m, const char *name, enum metrics_type type, const char *help)
+{
+	static const char *const types[] = {"counter", "gauge", "histogram"};
+	assert(name_ok(name));
+	m->family = name;
+	m->type = type;
+	buf_printf(m->out, "# HELP %s ", name);
+	put_escaped(m->out, help, false);
+	buf_printf(m->out, "\n# TYPE %s %s\n", name, types[type]);
+}
+
+/* The family's name with a suffix, then the labels with `le` (NULL: none) as the last. */
+static void put_head(struct metrics *m, const char *suffix, const struct metrics_label *labels,
+		     const char *le)
+{
+	const char *before = "{";
+	buf_printf(m->out, "%s%s", m->family, suffix);
+	for (; labels != NULL && labels->name != NULL; labels++) {
+		assert(name_ok(labels->name));
+		buf_printf(m->out, "%s%s=\"", before, labels->name);
+		put_escaped(m->out, labels->value == NULL ? "" : labels->value, true);
+		buf_put_u8(m->out, '"');
+		before = ",";
+	}
+	if (le != NULL) {
+		buf_printf(m->out, "%sle=\"%s\"", before, le);
+		before = ",";
+	}
+	buf_put_str(m->out, *before == ',' ? "} " : " ");
+}
+
+void metrics_int(struct metrics *m, const struct metrics_label *labels, int64_t value)
+{
+	assert(m->type != METRICS_HISTOGRAM);
+	put_head(m, "", labels, NULL);
+	buf_printf(m->out, "%" PRId64 "\n", value);
+}
+
+static void format_double(char out[32], double v)
+{
+	if (isnan(v))
+		snprintf(out, 32, "NaN");
+	else if (isinf(v))
+		snprintf(out, 32, v > 0 ? "+Inf" : "-Inf");
+	else
+		snprintf(out, 32, "%.15g", v);
+}
+
+void metrics_double(struct metrics *m, const struct metrics_label *labels, double value)
+{
+	char text[32];
+	assert(m->type != METRICS_HISTOGRAM);
+	format_double(text, value);
+	put_head(m, "", labels, NULL);
+	buf_printf(m->out, "%s\n", text);
+}
+
+void metrics_histogram(struct metrics *m, const struct metrics_label *labels,
+		       const struct metrics_histogram *h)
+{
+	char text[32];
+	uint64_t count = 0;
+	assert(m->type == METRICS_HISTOGRAM);
+	for (unsigned i = 0; i <= h->bounds_n; i++) {
+		format_double(text, i < h->bounds_n ? h->bounds[i] : (double)INFINITY);
+		count += h->counts[i];
+		put_head(m, "_bucket", labels, text);
+		buf_printf(m->out, "%" PRIu64 "\n", count);
+	}
+	format_double(text, h->sum);
+	put_head(m, "_sum", labels, NULL);
+	buf_printf(m->out, "%s\n", text);
+	put_head(m, "_count", labels, NULL);
+	buf_printf(m->out, "%" PRIu64 "\n", count);
+}
+
+void metrics_histogram_init(struct metrics_histogram *h, const double *bounds, unsigned bounds_n)
+{
+	assert(bounds_n <= METRICS_BUCKETS_MAX);
+	*h = (struct metrics_histogram){.bounds = bounds, .bounds_n = bounds_n};
+}
+
+void metrics_histogram_add(struct metrics_histogram *h, double value)
+{
+	unsigned i = 0;
+	/* Written so that NaN lands in the last bucket. */
+	while (i < h->bounds_n && !(value <= h->bounds[i]))
+		i++;
+	h->counts[i]++;
+	h->sum += value;
+}

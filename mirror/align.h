@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exact resume: the target is ahead of the stored run table, and the source's records tell where to
+ * go on. No I/O: the owner feeds what it fetched and asks what to fetch next.
+ *
+ * Known are S and T, the ends of the stored table, and L > T, the target's end. What lies at T..L-1
+ * on the target was copied from source offsets at or beyond S, in order. Two ways:
+ *
+ *   count   the source keeps what it has: each record of a kept batch takes one target offset,
+ * until L is reached. That may be inside a batch (they are coalesced and split on the way). Then
+ *           the target's last batch is held against the source's records that must have become it.
+ *   match   the source is compacted: some of what was copied is gone, so what the source has left
+ * is a subsequence of what was copied. Each source record is looked for among the target's that
+ * remain; the first that is not there was not copied.
+ *
+ * Records are compared by 63 bits of hash over timestamp, key, value and headers. Records that
+ * differ by chance have equal hashes with a probability of 2^-63 a comparison; somebody who makes
+ * collisions on purpose spoils only the copy of his own records.
+ *
+ * Limits of "match". A record that was not copied but equals, timestamp and all, one that was,
+ * whose source is gone, is taken for that one: what the target then lacks is a second copy of an
+ * equal record. A record whose copy the target's own compaction has removed is taken for the first
+ * that was not copied, and all from there on is copied again: never less than what is needed.
+ * `holes` in the result says when that can be.
+ */
+#ifndef FARSHORE_MIRROR_ALIGN_H
+#define FARSHORE_MIRROR_ALIGN_H
+
+#include "checkpoint/runs.h"
+#include "lib/base/bytes.h"
+#include "lib/base/err.h"
+
+struct align;
+struct fetch_response_aborted_transaction;
+
+/* Most target records that are held, by default: 8 bytes each. */
+enum { ALIGN_RECORDS_MAX = 4 << 20 };
+
+struct align_options {
+	int64_t src, dst;   /* S, T */
+	int64_t dst_end;    /* L */
+	bool match;         /* the source is compacted */
+	size_t decode_max;  /* bytes that one decompressed batch may have */
+	size_t records_max; /* target records to hold; 0: ALIGN_RECORDS_MAX */
+};
+
+/* What the owner does next. */
+enum align_need {
+	ALIGN_TARGET,   /* read the target from align_target_next and feed it */
+	ALIGN_SOURCE,   /* fetch the source from align_source_next and feed it */
+	ALIGN_DONE,     /* the result is there */
+	ALIGN_MISMATCH, /* what the target holds is no copy of the source: another writer, or not
+			   the log that it was; `detail` of the result says what was found */
+};
+
+struct align_result {
+	int64_t src;            /* go on here */
+	int64_t records;        /* records known to be copied: counted, or matched */
+	int64_t verified;       /* of these, how many were compared by content */
+	int64_t compacted_away; /* match: target records whose source is gone */
+	bool holes;             /* the target's tail has offsets without a record */
+	struct errmsg detail;   /* of ALIGN_MISMATCH */
+};
+
+/* 0 <= src, 0 <= dst < dst_end. ERR_NOMEM. ERR_LIMIT: matching needs more records than may be held.
+ * Begins with ALIGN_TARGET. */
+enum err align_new(const struct align_options *o, struct align **out) ERR_MUST_USE;
+void align_free(struct align *a);
+
+enum align_need align_need(const struct align *a);
+/* Match: the target offset to read next. Count: dst_end - 1, the batch that holds it is wanted. */
+int64_t align_target_next(const struct align *a);
+int64_t align_source_next(const struct align *a);
+
+/*
+ * Feed a record set of the target: match, what follows align_target_next; count, the last batch
+ * (and any before it). What lies below T or at and beyond L is passed over; so is a cut-off last
+ * batch. ERR_MALFORMED, ERR_CORRUPT, ERR_UNSUPPORTED (codec), ERR_LIMIT (a batch over decode_max,
+ * too many records), ERR_NOMEM: `why`; the alignment is over, free it.
+ */
+enum err align_feed_target(struct align *a, struct bytes records, struct errmsg *why) ERR_MUST_USE;
+
+/* The target has no more to give (deleted by retention or compaction): go on with the source. In
+ * count nothing is verified then. */
+void align_end_target(struct align *a);
+
+/* Feed what a fetch of the source from align_source_next gave, with the response's list of aborted
+ * transactions (n <= 0: none). Errors as above. The slices are not needed after the call. */
+enum err align_feed_source(struct align *a, struct bytes records,
+			   const struct fetch_response_aborted_transaction *aborted,
+			   int32_t aborted_n, struct errmsg *why) ERR_MUST_USE;
+
+/* The source has nothing (committed) beyond align_source_next. Match: that is where to go on.
+ * Count: the target holds more than the source can explain, ALIGN_MISMATCH. */
+void align_end_source(struct align *a);
+
+/* Valid when the need is ALIGN_DONE or ALIGN_MISMATCH. */
+const struct align_result *align_result(const struct align *a);
+
+/* Add what was found to the table that ends at S, T: its ends are then the place to go on and L.
+ * Only after ALIGN_DONE. ERR_MALFORMED: another table. ERR_NOMEM: the table is cut back to S, T. */
+enum err align_apply(const struct align *a, struct runs *table) ERR_MUST_USE;
+
+#endif

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Starts the links, answers HTTP, watches the memory limit. On SIGTERM: the links stop fetching,
+ * answers in flight are awaited, run tables are stored, all within drain_ms.
+ */
+#include "mirror/daemon.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <signal.h>
+
+#include "lib/base/mem.h"
+#include "lib/net/http.h"
+#include "mirror/link.h"
+#include "mirror/memory.h"
+#include "mirror/status.h"
+
+enum {
+	BASE_BYTES = 24 << 20, /* the program itself: libraries, decoded answers, tables */
+	DEFAULT_BYTES = 64 << 20,
+	PER_PARTITION_BYTES = 4 << 10,
+	LEAST_BUFFER_BYTES = 8 << 20,
+	PAGE_BYTES = 64 << 20,
+	TICK_MS = 1000,
+	DRAIN_POLL_MS = 5,
+};
+
+struct daemon {
+	const struct mirror_config *config;
+	struct loop *loop;
+	struct memory *memory;
+	struct http_server *http;
+	struct link **links;
+	size_t links_n;
+	struct loop_timer *tick, *drain;
+	int64_t drain_until;
+	bool stopping;
+	struct event *signals[3];
+	struct status_source status;
+};
+
+/* ---- HTTP ---- */
+
+static void reply_page(struct http_request *req, const char *type, struct buf *page)
+{
+	if (page->err == ERR_OK)
+		http_reply(req, 200, type, buf_bytes(page));
+	else
+		http_reply(req, 500, "text/plain",
+			   bytes_str("the page does not fit into memory\n"));
+	buf_fini(page);
+}
+
+static void on_metrics(void *arg, struct http_request *req)
+{
+	struct daemon *d = arg;
+	struct buf page;
+	buf_init(&page, PAGE_BYTES);
+	status_metrics(&d->status, &page);
+	reply_page(req, "text/plain; version=0.0.4; charset=utf-8", &page);
+}
+
+static void on_links(void *arg, struct http_request *req)
+{
+	struct daemon *d = arg;
+	struct buf page;
+	buf_init(&page, PAGE_BYTES);
+	status_links(&d->status, http_request_query(req, "link"), &page);
+	reply_page(req, "application/json", &page);
+}
+
+static void on_livez(void *arg, struct http_request *req)
+{
+	(void)arg;
+	http_reply(req, 200, "text/plain", bytes_str("ok\n"));
+}
+
+static void on_readyz(void *arg, struct http_request *req)
+{
+	struct daemon *d = arg;
+	struct buf page;
+	bool ready = !d->stopping;
+	buf_init(&page, PAGE_BYTES);
+	for (size_t i = 0; i < d->links_n; i++) {
+		const char *reason;
+		int64_t since;
+		enum mirror_state s = link_state(d->links[i], &reason, &since);
+		bool ok = link_ready(d->links[i]);
+		ready = ready && ok;
+		buf_printf(&page, "%s %s %s%s%s\n", link_config(d->links[i])->name,
+			   ok ? "ready" : "not-ready", mirror_state_name(s),
+			   reason[0] != '\0' ? ": " : "", reason);
+	}
+	http_reply(req, ready ? 200 : 503, "text/plain", buf_bytes(&page));
+	buf_fini(&page);
+}
+
+static enum err http_start(struct daemon *d, struct errmsg *why)
+{
+	static const struct {
+		const char *path;
+		http_handler *fn;
+	} routes[] = {{"/metrics", on_metrics},
+		      {"/livez", on_livez},
+		      {"/readyz", on_readyz},
+		      {"/v1/links", on_links}};
+	if (d->config->http_listen[0] == '\0')
+		return ERR_OK;
+	enum err e = http_server_new(d->loop, d->config->http_listen, &d->http, why);
+	if (e != ERR_OK)
+		return errmsg_wrap(why, e, "http.listen");
+	for (size_t i = 0; i < sizeof routes / sizeof *routes; i++) {
+		e = http_server_route(d->http, routes[i].path, routes[i].fn, d);
+		if (e != ERR_OK)
+			return errmsg_set(why, e, "http: out of memory");
+	}
+	log_event(loop_log(d->loop), LOG_INFO, "http_listening",
+		  LOG_S("listen", d->config->http_listen),
+		  LOG_I("port", http_server_port(d->http)));
+	return ERR_OK;
+}
+
+/* ---- memory ---- */
+
+/* What is left for batches in transit when the program itself and the partitions' tables had
+ * theirs. */
+static void set_memory(struct daemon *d)
+{
+	size_t partitions = 0;
+	for (size_t i = 0; i < d->links_n; i++)
+		partitions += link_partitions(d->links[i]);
+	size_t own = BASE_BYTES + partitions * PER_PARTITION_BYTES;
+	size_t max = d->config->memory_max;
+	if (max == 0)
+		max = DEFAULT_BYTES + partitions * PER_PARTITION_BYTES;
+	memory_set_max(d->memory, max > own + LEAST_BUFFER_BYTES ? max - own : LEAST_BUFFER_BYTES);
+}
+
+static void on_tick(void *arg)
+{
+	struct daemon *d = arg;
+	set_memory(d);
+	memory_trim(d->memory);
+	loop_timer_set(d->tick, TICK_MS);
+}
+
+/* ---- the end ---- */
+
+static void on_drain(void *arg)
+{
+	struct daemon *d = arg;
+	bool done = true;
+	for (size_t i = 0; i < d->links_n; i++)
+		done = link_stopped(d->links[i]) && done;
+	bool late = loop_now_ms(d->loop) >= d->drain_until;
+	if (!done && !late) {
+		loop_timer_set(d->drain, DRAIN_POLL_MS);
+		return;
+	}
+	log_event(
+		loop_log(d->loop), done ? LOG_INFO : LOG_WARN, "drained",
+		LOG_S("complete", done ? "yes" : "no"),
+		LOG_S("reason",
+		      done ? ""
+			   : "answers or stores are still out after shutdown.drain; the next start "
+			     "finds the exact position by itself"));
+	loop_break(d->loop);
+}
+
+static void on_signal(evutil_socket_t sig, short what, void *arg)
+{
+	struct daemon *d = arg;
+	(void)what;
+	if (sig == SIGHUP) {
+		log_event(loop_log(d->loop), LOG_WARN, "reload_ignored",
+			  LOG_S("reason", "settings are read at the start; certificates are "
+					  "re-read by themselves"));
+		return;
+	}
+	if (d->stopping)
+		return;
+	d->stopping = true;
+	log_event(loop_log(d->loop), LOG_INFO, "stopping",
+		  LOG_S("signal", sig == SIGTERM ? "SIGTERM" : "SIGINT"));
+	for (size_t i = 0; i < d->links_n; i++)
+		link_stop(d->links[i]);
+	d->drain_until = loop_now_ms(d->loop) + d->config->drain_ms;
+	loop_timer_set(d->drain, 0);
+}
+
+static enum err signals_start(struct daemon *d, struct errmsg *why)
+{
+	static const int list[] = {SIGTERM, SIGINT, SIGHUP};
+	signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0; i < 3; i++) {
+		d->signals[i] = evsignal_new(loop_base(d->loop), list[i], on_signal, d);
+		if (d->signals[i] == NULL || evsignal_add(d->signals[i], NULL) != 0)
+			return errmsg_set(why, ERR_NOMEM, "signals: out of memory");
+	}
+	return ERR_OK;
+}
+
+/* ---- start ---- */
+
+static enum err links_start(struct daemon *d, struct errmsg *why)
+{
+	d->links = mem_zalloc(d->config->links_n, sizeof *d->links);
+	if (d->links == NULL)
+		return errmsg_set(why, ERR_NOMEM, "out of memory");
+	d->status = (struct status_source){
+		.links = d->links,
+		.memory = d->memory,
+		.clock = loop_clock(d->loop),
+		.started_ms = clock_wall_ms(loop_clock(d->loop)),
+	};
+	for (; d->links_n < d->config->links_n; d->links_n++) {
+		enum err e = link_new(d->loop, &d->config->links[d->links_n], d->memory,
+				      &d->links[d->links_n], why);
+		if (e != ERR_OK)
+			return e;
+		d->status.links_n = d->links_n + 1;
+	}
+	return ERR_OK;
+}
+
+static void daemon_fini(struct daemon *d)
+{
+	http_server_free(d->http);
+	for (size_t i = 0; i < d->links_n; i++)
+		link_free(d->links[i]);
+	mem_free(d->links);
+	for (size_t i = 0; i < 3; i++)
+		if (d->signals[i] != NULL)
+			event_free(d->signals[i]);
+	loop_timer_free(d->tick);
+	loop_timer_free(d->drain);
+	memory_free(d->memory);
+	loop_free(d->loop);
+}
+
+enum err daemon_run(const struct mirror_config *config, struct log *log, struct errmsg *why)
+{
+	struct daemon d = {.config = config};
+	enum err e = loop_new(config->workers, clock_system(), log, &d.loop, why);
+	if (e != ERR_OK)
+		return e;
+	d.memory = memory_new(d.loop, DEFAULT_BYTES - BASE_BYTES);
+	d.tick = loop_timer_new(d.loop, on_tick, &d);
+	d.drain = loop_timer_new(d.loop, on_drain, &d);
+	if (d.memory == NULL || d.tick == NULL || d.drain == NULL)
+		e = errmsg_set(why, ERR_NOMEM, "out of memory");
+	if (e == ERR_OK) {
+		set_memory(&d);
+		e = signals_start(&d, why);
+	}
+	if (e == ERR_OK)
+		e = http_start(&d, why);
+	if (e == ERR_OK)
+		e = links_start(&d, why);
+	if (e == ERR_OK) {
+		loop_timer_set(d.tick, TICK_MS);
+		loop_run(d.loop);
+	}
+	daemon_fini(&d);
+	return e;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One link: everything that is mirrored from one cluster to another. Links share the process, its
+ * loop and its memory, nothing else: a fault in one does not disturb another.
+ */
+#ifndef FARSHORE_MIRROR_LINK_H
+#define FARSHORE_MIRROR_LINK_H
+
+#include "lib/net/loop.h"
+#include "mirror/config.h"
+#include "mirror/state.h"
+
+struct link;
+struct memory;
+struct topic_entry;
+
+/* `config` and `memory` are borrowed. ERR_CONFIG (a certificate that cannot be read ...),
+ * ERR_NOMEM. Starts at once. */
+enum err link_new(struct loop *l, const struct link_config *config, struct memory *memory,
+		  struct link **out, struct errmsg *why) ERR_MUST_USE;
+void link_free(struct link *k);
+
+/* Take no more from the source, let answers in flight come, store positions. */
+void link_stop(struct link *k);
+/* True when link_stop is done. */
+bool link_stopped(struct link *k);
+
+/* ---- for status ---- */
+const struct link_config *link_config(const struct link *k);
+enum mirror_state link_state(const struct link *k, const char **reason, int64_t *since_ms);
+/* True if records flow or could flow: ready for /readyz. */
+bool link_ready(const struct link *k);
+size_t link_partitions(const struct link *k);
+/* Topics sorted by source name: the caller frees the array with mem_free. NULL when out of memory
+ * or empty. */
+struct topic_entry **link_topics_sorted(const struct link *k, size_t *n);
+
+#endif

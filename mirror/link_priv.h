@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of a link share: the source side (source.c: fetchers), the target side (sender.c:
+ * produce pipelines), the probes (prober.c), the stored run tables (journal.c) and the link itself
+ * (link.c). Not for others.
+ *
+ * Data flow:  source.c --fetched--> partition --ready--> sender.c --answers--> partition
+ * --position--> journal.c
+ */
+#ifndef FARSHORE_MIRROR_LINK_PRIV_H
+#define FARSHORE_MIRROR_LINK_PRIV_H
+
+#include "mirror/config.h"
+#include "mirror/link.h"
+#include "mirror/memory.h"
+#include "mirror/partition.h"
+#include "mirror/topics.h"
+
+struct source;
+struct sender;
+struct prober;
+struct journal;
+struct fetch_lane;
+struct send_lane;
+
+/* A partition's place in the link: what each side keeps about it. */
+struct slot {
+	struct partition *p;
+	struct topic_entry *topic;
+	struct loop_timer *retry; /* back-off after a fault */
+
+	/* source.c */
+	struct fetch_lane *fetch_lane;
+	struct fetch_part *fetch_part;
+	int64_t fetch_offset;
+	int32_t fetch_max; /* bytes asked for; grows when a batch does not fit */
+	bool fetch_behind;
+	bool fetch_armed; /* in a request, or wanted in the next */
+	struct slot *fetch_next;
+	bool fetch_queued; /* in its lane's or the source's list of those to resume */
+
+	/* sender.c */
+	struct send_lane *send_lane; /* where its batches in flight are */
+	struct slot *send_next;
+	bool send_queued;
+
+	/* prober.c */
+	struct probe *probe;
+
+	/* journal.c */
+	struct stored *stored;                            /* what is stored of the run table */
+	struct slot *journal_next, *journal_writing_next; /* it may be in both lists */
+	bool journal_dirty, journal_urgent;
+};
+
+struct topic_entry {
+	struct link *link;
+	char *source_name, *target_name;
+	struct partition_env env;
+	struct slot **slots; /* one allocation each: addresses are stable */
+	int32_t slots_n;
+	bool gone;
+	struct errmsg problem; /* why it is not ready; "" if it is */
+};
+
+struct link {
+	struct loop *loop;
+	const struct link_config *config;
+	struct memory *memory;
+	struct client *source_client, *target_client;
+	struct tls_ctx *source_tls, *target_tls;
+	struct topics *topics;
+	struct source *source;
+	struct sender *sender;
+	struct prober *prober;
+	struct journal *journal;
+	struct map *entries; /* source topic name -> struct topic_entry */
+	struct loop_timer *tick, *load_retry;
+	struct errmsg load_problem;
+	unsigned load_attempt;
+	size_t calls; /* requests of the link itself that are not answered yet */
+	int64_t producer_id;
+	int16_t producer_epoch;
+	bool started; /* run tables are loaded: partitions may start */
+	bool stopping;
+	enum mirror_state state;
+	struct errmsg reason;
+	int64_t since_ms;
+	int64_t last_progress_ms; /* monotonic: a record was copied, or nothing was waiting */
+};
+
+/* ---- source.c ---- */
+enum err source_new(struct link *k, struct source **out) ERR_MUST_USE;
+void source_free(struct source *s);
+/* Fetch from `offset`; results go to the partition. */
+void source_fetch(struct source *s, struct slot *slot, int64_t offset, bool behind);
+void source_stop(struct source *s, struct slot *slot);
+/* Leaders may have moved: move the partitions after them. */
+void source_on_metadata(struct source *s);
+
+/* ---- sender.c ---- */
+enum err sender_new(struct link *k, struct sender **out) ERR_MUST_USE;
+void sender_free(struct sender *s);
+/* The partition has units to send. */
+void sender_ready(struct sender *s, struct slot *slot);
+void sender_forget(struct sender *s, struct slot *slot);
+void sender_on_metadata(struct sender *s);
+/* Requests in flight. */
+size_t sender_in_flight(const struct sender *s);
+
+/* ---- prober.c ---- */
+enum err prober_new(struct link *k, struct prober **out) ERR_MUST_USE;
+void prober_free(struct prober *b);
+void prober_ask(struct prober *b, struct slot *slot, int32_t epoch);
+void prober_forget(struct prober *b, struct slot *slot);
+
+/* ---- journal.c ---- */
+enum err journal_new(struct link *k, struct journal **out) ERR_MUST_USE;
+void journal_free(struct journal *j);
+/* Load all stored tables and the link's producer id (made and stored if there is none); `done`
+ * comes once. */
+void journal_load(struct journal *j, void (*done)(void *arg, enum err e, const struct errmsg *why),
+		  void *arg);
+/* Begin to store the partition. ERR_OK: `out` is what was stored before (its runs are the
+ * caller's). ERR_NOT_FOUND: nothing was. ERR_NOMEM: ask again. */
+enum err journal_take(struct journal *j, struct slot *slot,
+		      struct partition_stored *out) ERR_MUST_USE;
+/* The partition's position changed; `now`: store at once and tell partition_on_stored. */
+void journal_mark(struct journal *j, struct slot *slot, bool now);
+void journal_forget(struct journal *j, struct slot *slot);
+/* Store all that is not stored; true when nothing is left to store or under way. */
+bool journal_flush(struct journal *j);
+
+#endif

@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A partition's life: phases, states, the sending side. The phases are drawn in partition.h.
+ *
+ * Invariants: in_flight units have consecutive `dst`, ending at dst_next; dst_acked <= dst_next;
+ * src_acked <= src_next; the run table ends at (<= src_acked, dst_acked). Units move only waiting
+ * -> in_flight -> freed.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "lib/base/mem.h"
+#include "mirror/align.h"
+#include "mirror/partition_priv.h"
+#include "mirror/rebatch_task.h"
+
+enum {
+	BACKOFF_MIN_MS = 100,
+	BACKOFF_MAX_MS = 10 * 1000,
+	REFUSED_RETRY_MS = 30 * 1000,
+	BEHIND_MS = 5 * 1000, /* behind for so long: CATCHING_UP */
+};
+
+struct partition *partition_new(const struct partition_env *env, int32_t index, size_t runs_budget)
+{
+	struct partition *p = mem_zalloc(1, sizeof *p);
+	if (p == NULL)
+		return NULL;
+	p->runs = runs_new(runs_budget);
+	if (p->runs == NULL) {
+		mem_free(p);
+		return NULL;
+	}
+	p->env = env;
+	p->runs_budget = runs_budget;
+	p->index = index;
+	p->phase = PHASE_IDLE;
+	p->state = STATE_STARTING;
+	p->since_ms = clock_wall_ms(env->clock);
+	p->src_next = p->src_acked = p->dst_next = p->dst_acked = -1;
+	p->source_hw = p->source_lso = p->source_start = -1;
+	p->producer_id = -1;
+	p->producer_epoch = -1;
+	p->last_epoch = -1;
+	p->fault_offset = -1;
+	p->last_timestamp = -1;
+	unit_queue_init(&p->waiting);
+	unit_queue_init(&p->in_flight);
+	return p;
+}
+
+void partition_free(struct partition *p)
+{
+	if (p == NULL)
+		return;
+	partition_drop_waiting(p);
+	unit_queue_clear(&p->in_flight);
+	align_free(p->align);
+	runs_free(p->runs);
+	mem_free(p);
+}
+
+void partition_set_state(struct partition *p, enum mirror_state to, const char *reason)
+{
+	enum mirror_state from = p->state;
+	if (from == to && strcmp(p->reason.text, reason) == 0)
+		return;
+	assert(mirror_state_allowed(from, to));
+	errmsg_set(&p->reason, ERR_OK, "%s", reason);
+	if (from != to) {
+		p->state = to;
+		p->since_ms = clock_wall_ms(p->env->clock);
+	}
+	p->env->host->changed(p->env->host_ctx, p, from);
+}
+
+void partition_drop_waiting(struct partition *p)
+{
+	unit_queue_clear(&p->waiting);
+	if (p->task != NULL) {
+		rebatch_task_cancel(p->task);
+		p->task = NULL;
+	}
+}
+
+static void fetch_stop(struct partition *p)
+{
+	if (p->fetching) {
+		p->fetching = false;
+		p->env->host->fetch_stop(p->env->host_ctx, p);
+	}
+}
+
+/* All answers are in: wait and probe again, or stop. */
+static void drained_after_fault(struct partition *p)
+{
+	switch (p->state) {
+	case STATE_DATA_LOSS:
+	case STATE_TOPIC_RECREATED:
+	case STATE_SOURCE_TRUNCATED:
+	case STATE_FOREIGN_WRITE:
+	case STATE_PAUSED:
+		p->phase = PHASE_STOPPED;
+		return;
+	case STATE_REFUSED:
+		p->phase = PHASE_WAIT;
+		p->env->host->retry_in(p->env->host_ctx, p, REFUSED_RETRY_MS);
+		return;
+	case STATE_ACTIVE:
+	case STATE_CATCHING_UP:
+	case STATE_STARTING:
+	case STATE_TARGET_TRUNCATED:
+	case STATE_SOURCE_UNAVAILABLE:
+	case STATE_TARGET_UNAVAILABLE:
+		p->phase = PHASE_WAIT;
+		p->env->host->retry_in(p->env->host_ctx, p,
+				       p->attempt == 0
+					       ? 0
+					       : clock_backoff_ms(p->env->clock, p->attempt - 1,
+								  BACKOFF_MIN_MS, BACKOFF_MAX_MS));
+		p->attempt++;
+		return;
+	case STATE_COUNT:
+		break;
+	}
+	assert(!"state out of range");
+}
+
+static void leave_copying(struct partition *p)
+{
+	fetch_stop(p);
+	partition_drop_waiting(p);
+	align_free(p->align);
+	p->align = NULL;
+	if (p->in_flight.n > 0)
+		p->phase = PHASE_DRAIN;
+	else
+		drained_after_fault(p);
+}
+
+void partition_fault(struct partition *p, enum mirror_state state, enum err cause, const char *fmt,
+		     ...)
+{
+	struct errmsg why;
+	va_list ap;
+	va_start(ap, fmt);
+	vsnprintf(why.text, sizeof why.text, fmt, ap);
+	va_end(ap);
+
+	/* The first fault says why; what follows from it while answers come in is not news. */
+	bool first = p->phase != PHASE_DRAIN && p->phase != PHASE_STOPPED;
+	if (!first && !(mirror_state_needs_person(state) && !mirror_state_needs_person(p->state)))
+		return;
+	p->last_fault = cause;
+	p->counters.faults++;
+	if (mirror_state_allowed(p->state, state))
+		partition_set_state(p, state, why.text);
+	if (first)
+		leave_copying(p);
+}
+
+/* Probe again without a visible fault: something raced with us, and the target's tail will tell
+ * what. */
+static void reprobe(struct partition *p, enum err cause)
+{
+	if (p->phase == PHASE_DRAIN || p->phase == PHASE_STOPPED)
+		return;
+	p->last_fault = cause;
+	p->counters.faults++;
+	leave_copying(p);
+}
+
+void partition_start(struct partition *p, struct partition_stored *stored, int64_t link_pid,
+		     int16_t link_epoch)
+{
+	assert(p->phase == PHASE_IDLE);
+	p->producer_id = link_pid;
+	p->producer_epoch = link_epoch;
+	p->stored_id = p->env->source_id;
+	if (stored != NULL) {
+		runs_free(p->runs);
+		p->runs = stored->runs;
+		stored->runs = NULL;
+		p->stored_id = stored->topic_id;
+		p->last_epoch = stored->leader_epoch;
+		if (stored->producer_id >= 0) {
+			p->producer_id = stored->producer_id;
+			p->producer_epoch = stored->producer_epoch;
+		}
+		p->src_acked = p->src_next = stored->src_end;
+		p->dst_acked = p->dst_next = stored->dst_end;
+		p->stored_once = true;
+	}
+	partition_probe(p);
+}
+
+void partition_probe(struct partition *p)
+{
+	p->phase = PHASE_PROBE;
+	p->env->host->probe(p->env->host_ctx, p, p->last_epoch);
+}
+
+void partition_pause(struct partition *p)
+{
+	if (p->state == STATE_PAUSED)
+		return;
+	partition_set_state(p, STATE_PAUSED, "paused by the operator");
+	if (p->phase != PHASE_DRAIN && p->phase != PHASE_IDLE)
+		leave_copying(p);
+}
+
+void partition_resume(struct partition *p)
+{
+	if (p->state != STATE_PAUSED)
+		return;
+	partition_set_state(p, STATE_STARTING, "");
+	if (p->phase == PHASE_STOPPED)
+		partition_probe(p);
+}
+
+void partition_on_timer(struct partition *p)
+{
+	if (p->phase == PHASE_WAIT || p->phase == PHASE_PROBE)
+		partition_probe(p);
+}
+
+void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
+{
+	p->src_next = p->src_acked = src;
+	p->dst_next = p->dst_acked = dst;
+	/* The table says where we are even if it holds no run yet. */
+	runs_advance_source(p->runs, src);
+	runs_advance_target(p->runs, dst);
+	if (!p->stored_once) {
+		p->phase = PHASE_STORE;
+		p->env->host->store(p->env->host_ctx, p, true);
+		return;
+	}
+	p->phase = PHASE_COPY;
+	p->behind_since_ms = 0;
+	partition_set_state(p, STATE_CATCHING_UP, "");
+	partition_want_more(p);
+}
+
+void partition_on_stored(struct partition *p)
+{
+	p->stored_once = true;
+	if (p->phase == PHASE_STORE)
+		partition_begin_copy(p, p->src_next, p->dst_next);
+}
+
+void partition_on_producer(struct partition *p, enum err e, const struct errmsg *why, int64_t id,
+			   int16_t epoch)
+{
+	if (p->phase != PHASE_STORE)
+		return;
+	if (e != ERR_OK) {
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, e,
+				"no producer id from the target: %s", why->text);
+		return;
+	}
+	p->producer_id = id;
+	p->producer_epoch = epoch;
+	p->sequence = 0;
+	p->stored_once = false;
+	partition_begin_copy(p, p->src_next, p->dst_next);
+}
+
+void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id)
+{
+	if (p->phase == PHASE_STOPPED)
+		return;
+	if (!exists) {
+		if (p->state != STATE_SOURCE_UNAVAILABLE)
+			partition_fault(p, STATE_SOURCE_UNAVAILABLE,
+					ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+					"topic %s is gone at the source; waiting for it",
+					p->env->source_topic);
+		return;
+	}
+	if (!uuid_is_zero(id) && !uuid_is_zero(&p->stored_id) && !uuid_eq(id, &p->stored_id)) {
+		char was[23], is[23];
+		uuid_format(&p->stored_id, was);
+		uuid_format(id, is);
+		partition_fault(p, STATE_TOPIC_RECREATED, ERR_KAFKA_INCONSISTENT_TOPIC_ID,
+				"source topic %s was deleted and made again (id %s, was %s): its "
+				"records are "
+				"others now; nothing is copied until you decide: delete %s at the "
+				"target to copy "
+				"the new topic from its start",
+				p->env->source_topic, is, was, p->env->target_topic);
+	}
+}
+
+void partition_want_more(struct partition *p)
+{
+	if (p->phase != PHASE_COPY || p->fetching || partition_held_bytes(p) >= p->env->queue_high)
+		return;
+	p->fetching = true;
+	p->env->host->fetch(p->env->host_ctx, p, p->src_next,
+			    p->source_lso < 0 || p->src_next < p->source_lso);
+}
+
+/* ---- sending ---- */
+
+struct unit *partition_next_unit(struct partition *p)
+{
+	p->ready_listed = false;
+	if (p->phase != PHASE_COPY || p->task != NULL || p->waiting.head == NULL)
+		return NULL;
+	enum err e;
+	struct rebatch_task *task = rebatch_task_of_queue(p, &e);
+	if (e != ERR_OK) {
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "slow path: %s", err_text(e));
+		return NULL;
+	}
+	if (task != NULL) {
+		p->task = task;
+		p->env->host->rebatch(p->env->host_ctx, p, task);
+		return NULL;
+	}
+	struct unit *u = unit_queue_pop(&p->waiting);
+	u->dst = p->dst_next;
+	unit_stamp(u, p->producer_id, p->producer_epoch, p->sequence);
+	p->sequence = batch_sequence_add(p->sequence, u->head.count);
+	p->dst_next += u->head.count;
+	unit_queue_push(&p->in_flight, u);
+	p->ready_listed = p->waiting.head != NULL;
+	return u;
+}
+
+void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
+{
+	assert(p->task == task);
+	p->task = NULL;
+	struct errmsg why = {""};
+	int64_t src = rebatch_task_offset(task);
+	enum err e = rebatch_task_result(task, &p->waiting, &why);
+	rebatch_task_free(task);
+	if (e == ERR_LIMIT || e == ERR_CORRUPT || e == ERR_MALFORMED || e == ERR_UNSUPPORTED) {
+		partition_fault(p, STATE_REFUSED, e, "cannot pass on source offset %" PRId64 ": %s",
+				src, why.text);
+		return;
+	}
+	if (e != ERR_OK) {
+		partition_fault(p, STATE_SOURCE_UNAVAILABLE, e,
+				"slow path at source offset %" PRId64 ": %s", src, err_text(e));
+		return;
+	}
+	if (partition_drained(p))
+		p->src_acked = p->src_next;
+	if (p->waiting.n > 0) {
+		p->ready_listed = true;
+		p->env->host->ready(p->env->host_ctx, p);
+	}
+	if (partition_held_bytes(p) <= p->env->queue_low)
+		partition_want_more(p);
+}
+
+static enum err append_spans(struct partition *p, const struct unit *u, int64_t base_offset)
+{
+	int64_t dst = base_offset;
+	for (size_t i = 0; i < u->spans_n; i++) {
+		enum err e = runs_append(p->runs, u->spans[i].src, dst, u->spans[i].n);
+		if (e != ERR_OK)
+			return e;
+		dst += u->spans[i].n;
+	}
+	runs_advance_source(p->runs, u->src_end);
+	return ERR_OK;
+}
+
+/* ACTIVE when nothing waits at the source; CATCHING_UP when that has not been so for a while. */
+static void judge_progress(struct partition *p)
+{
+	if (p->phase != PHASE_COPY)
+		return;
+	bool behind = p->source_lso < 0 || p->src_acked < p->source_lso;
+	int64_t now = clock_mono_ms(p->env->clock);
+	if (!behind) {
+		p->behind_since_ms = 0;
+		partition_set_state(p, STATE_ACTIVE, "");
+	} else if (p->behind_since_ms == 0) {
+		p->behind_since_ms = now;
+	} else if (now - p->behind_since_ms > BEHIND_MS) {
+		partition_set_state(p, STATE_CATCHING_UP, "");
+	}
+}
+
+static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset)
+{
+	enum err e = append_spans(p, u, base_offset);
+	/* The order of units makes a refusal by the table impossible; memory can run out. */
+	if (e != ERR_OK) {
+		partition_fault(p, STATE_SOURCE_UNAVAILABLE, e, "run table: %s", err_text(e));
+		return;
+	}
+	p->src_acked = u->src_end;
+	p->dst_acked = base_offset + u->head.count;
+	if (u->leader_epoch >= 0)
+		p->last_epoch = u->leader_epoch;
+	p->last_timestamp = u->head.max_timestamp;
+	p->attempt = 0;
+	p->fault_repeats = 0;
+	p->counters.records += (uint64_t)u->head.count;
+	p->counters.bytes += u->whole.n;
+	p->counters.batches[u->cause]++;
+	p->env->host->store(p->env->host_ctx, p, false);
+}
+
+/* What a refused batch means for the partition. */
+static void unit_refused(struct partition *p, const struct unit *u, enum err e,
+			 const struct errmsg *why)
+{
+	const char *detail = why != NULL && why->text[0] != '\0' ? why->text : err_text(e);
+	int64_t src = u->spans[0].src;
+
+	if (p->fault_offset == src && p->last_fault == e)
+		p->fault_repeats++;
+	else
+		p->fault_repeats = 0;
+	p->fault_offset = src;
+	switch ((int)e) {
+	case ERR_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER:
+	case ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER:
+	case ERR_KAFKA_UNKNOWN_PRODUCER_ID:
+	case ERR_KAFKA_INVALID_PRODUCER_EPOCH:
+	case ERR_KAFKA_PRODUCER_FENCED:
+	case ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING:
+		reprobe(p, e);
+		return;
+	case ERR_KAFKA_CORRUPT_MESSAGE:
+		partition_fault(
+			p, p->fault_repeats < 4 ? STATE_TARGET_UNAVAILABLE : STATE_REFUSED, e,
+			"the target refused the batch at source offset %" PRId64
+			" (%d records): CORRUPT_MESSAGE: its bytes changed between the source's "
+			"disk and the target, so its checksum is wrong; it was not copied and is "
+			"fetched again",
+			src, u->head.count);
+		return;
+	case ERR_KAFKA_MESSAGE_TOO_LARGE:
+	case ERR_KAFKA_RECORD_LIST_TOO_LARGE:
+	case ERR_KAFKA_INVALID_RECORD:
+	case ERR_KAFKA_INVALID_TIMESTAMP:
+	case ERR_KAFKA_UNSUPPORTED_COMPRESSION_TYPE:
+	case ERR_KAFKA_UNSUPPORTED_FOR_MESSAGE_FORMAT:
+	case ERR_KAFKA_POLICY_VIOLATION:
+	case ERR_KAFKA_INVALID_REQUEST:
+	case ERR_KAFKA_INVALID_TOPIC_EXCEPTION:
+		partition_fault(p, STATE_REFUSED, e,
+				"the target refused the batch at source offset %" PRId64
+				" (%zu bytes): %s: %s",
+				src, u->whole.n, err_name(e) + strlen("KAFKA_"), detail);
+		return;
+	default:
+		p->env->host->refresh(p->env->host_ctx, p, false);
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "writing to the target: %s",
+				detail);
+	}
+}
+
+void partition_on_produced(struct partition *p, enum err e, const struct errmsg *why,
+			   int64_t base_offset)
+{
+	struct unit *u = unit_queue_pop(&p->in_flight);
+	assert(u != NULL);
+	if (e == ERR_OK && base_offset == u->dst && u->dst == p->dst_acked) {
+		unit_landed(p, u, base_offset);
+	} else if (e == ERR_OK && p->phase == PHASE_COPY && base_offset > u->dst) {
+		int64_t foreign = base_offset - u->dst;
+		unit_landed(p, u, base_offset);
+		partition_fault(
+			p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
+			"%" PRId64
+			" records that this link did not write stand in %s-%d at offset %" PRId64
+			": stop the other writer, then restart the mirror; nothing was lost",
+			foreign, p->env->target_topic, p->index, base_offset - foreign);
+	} else if (e == ERR_OK && p->phase == PHASE_COPY && base_offset < u->dst) {
+		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
+				"a batch for offset %" PRId64 " of %s-%d landed at %" PRId64
+				": the target topic was deleted and made again while it was "
+				"written; delete it once more "
+				"and restart the mirror to copy it from the start",
+				u->dst, p->env->target_topic, p->index, base_offset);
+	} else if (e == ERR_OK) {
+		/* After a fault: the probe reads what is true. */
+		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+	} else if (p->phase != PHASE_DRAIN) {
+		unit_refused(p, u, e, why);
+	}
+	unit_free(u);
+	if (p->phase == PHASE_DRAIN) {
+		if (p->in_flight.n == 0)
+			drained_after_fault(p);
+		return;
+	}
+	if (p->phase != PHASE_COPY)
+		return;
+	if (partition_drained(p))
+		p->src_acked = p->src_next;
+	judge_progress(p);
+	if (partition_held_bytes(p) <= p->env->queue_low)
+		partition_want_more(p);
+}
+
+/* ---- fetching ---- */
+
+static void fetch_refused(struct partition *p, const struct fetch_result *r)
+{
+	switch ((int)r->error) {
+	case ERR_KAFKA_OFFSET_OUT_OF_RANGE:
+		/* Retention overtook the mirror, or the source was truncated: the probe tells
+		 * which. */
+		reprobe(p, r->error);
+		return;
+	case ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
+	case ERR_KAFKA_UNKNOWN_TOPIC_ID:
+	case ERR_KAFKA_INCONSISTENT_TOPIC_ID:
+	default:
+		p->env->host->refresh(p->env->host_ctx, p, true);
+		partition_fault(p, STATE_SOURCE_UNAVAILABLE, r->error,
+				"reading from the source: %s", err_text(r->error));
+	}
+}
+
+void partition_on_fetch_failed(struct partition *p, enum err e, const struct errmsg *why)
+{
+	p->fetching = false;
+	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN)
+		return;
+	p->env->host->refresh(p->env->host_ctx, p, true);
+	partition_fault(p, STATE_SOURCE_UNAVAILABLE, e, "reading from the source: %s", why->text);
+}
+
+void partition_on_send_failed(struct partition *p, enum err e, const struct errmsg *why)
+{
+	p->ready_listed = false;
+	if (p->phase != PHASE_COPY)
+		return;
+	p->env->host->refresh(p->env->host_ctx, p, false);
+	partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "writing to the target: %s", why->text);
+}
+
+void partition_on_fetched(struct partition *p, const struct fetch_result *r)
+{
+	p->fetching = false;
+	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN)
+		return;
+	if (r->error != ERR_OK) {
+		fetch_refused(p, r);
+		return;
+	}
+	p->source_hw = r->high_watermark;
+	p->source_lso = p->env->read_committed && r->last_stable_offset >= 0 ? r->last_stable_offset
+									     : r->high_watermark;
+	p->source_start = r->log_start_offset;
+	if (r->diverging_epoch >= 0) {
+		partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+				"the source's log ends leader epoch %d at offset %" PRId64
+				", but records up to %" PRId64
+				" were copied: the source lost records "
+				"(unclean leader election?)",
+				r->diverging_epoch, r->diverging_end, p->src_next);
+		return;
+	}
+	if (p->phase == PHASE_ALIGN) {
+		partition_align_feed(p, r);
+		return;
+	}
+	partition_intake(p, r);
+	if (p->phase != PHASE_COPY)
+		return;
+	if (partition_drained(p) && p->src_next > p->src_acked) {
+		/* Only markers and aborted batches: the position moved all the same. */
+		p->src_acked = p->src_next;
+		runs_advance_source(p->runs, p->src_next);
+		p->env->host->store(p->env->host_ctx, p, false);
+	}
+	judge_progress(p);
+	if (p->waiting.n > 0 && !p->ready_listed) {
+		p->ready_listed = true;
+		p->env->host->ready(p->env->host_ctx, p);
+	}
+	partition_want_more(p);
+}
+
+/* ---- reading ---- */
+
+int64_t partition_lag_records(const struct partition *p)
+{
+	if (p->source_hw < 0 || p->src_acked < 0)
+		return -1;
+	return p->source_hw > p->src_acked ? p->source_hw - p->src_acked : 0;
+}
+
+double partition_lag_seconds(const struct partition *p, int64_t wall_ms)
+{
+	if (partition_lag_records(p) <= 0 || p->last_timestamp < 0 || wall_ms <= p->last_timestamp)
+		return 0;
+	return (double)(wall_ms - p->last_timestamp) / 1000.0;
+}

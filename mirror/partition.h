@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One mirrored partition: where it is, what is on its way, what state it is in. It does no I/O:
+ * what it needs done it asks of its host (struct partition_host), and the host tells it what
+ * happened. So a test can drive it with a virtual clock and a made-up pair of clusters.
+ *
+ * Life:
+ *
+ *   IDLE --start--> PROBE --offsets and the target's tail known--> [ALIGN] --> [STORE] --> COPY
+ *                     ^                                                                     |
+ *                     +------------- WAIT (back-off) <------- DRAIN (answers in flight) <---+ any
+ * fault
+ *                                                                 |
+ *                                                                 +--> STOPPED (a person must
+ * decide)
+ *
+ * PROBE  reads both logs' ends and the target's last batch, and compares them with the run table.
+ * ALIGN  the target is ahead of the run table (a crash before the table was stored): walk the
+ * source to find where. STORE  wait until the position (and the producer id) is stored on the
+ * target, before the first record is sent. COPY   fetch, forward, count.
+ *
+ * The exactness argument. Producer id, epoch and sequence of the next batch follow from the
+ * target's own last batch, so the sequence number is a compare-and-swap on the target's end: a
+ * request of a dead process or a dead connection that arrives late either is the very batch that
+ * comes next (then ours is recognised as its duplicate) or makes ours fail with
+ * OUT_OF_ORDER_SEQUENCE_NUMBER, and the partition probes again. A batch that lands at another
+ * offset than expected shows a foreign writer.
+ */
+#ifndef FARSHORE_MIRROR_PARTITION_H
+#define FARSHORE_MIRROR_PARTITION_H
+
+#include "checkpoint/runs.h"
+#include "lib/base/clock.h"
+#include "lib/base/log.h"
+#include "lib/client/fetch.h"
+#include "mirror/state.h"
+#include "mirror/unit.h"
+
+struct partition;
+struct rebatch_task;
+
+enum partition_phase {
+	PHASE_IDLE,
+	PHASE_PROBE,
+	PHASE_ALIGN,
+	PHASE_STORE,
+	PHASE_COPY,
+	PHASE_DRAIN,
+	PHASE_WAIT,
+	PHASE_STOPPED
+};
+
+/* Both ends of both logs, and the target's last batch. */
+struct probe_result {
+	enum err source_err, target_err; /* ERR_OK, or why that side could not be asked */
+	struct errmsg why;               /* of the first that failed */
+	int64_t source_start, source_end;
+	int64_t target_start, target_end;
+	int64_t epoch_end; /* source: end of the asked leader epoch (OffsetForLeaderEpoch), -1: not
+			      known */
+	struct frame *tail_frame; /* holds `tail`; NULL when the target is empty. Borrowed */
+	struct bytes tail;        /* the batch with the target's last record, whole */
+};
+
+/* What a partition asks of its surroundings. None of these calls back into the partition before it
+ * returned. */
+struct partition_host {
+	/* Ask for a probe; answered by partition_on_probe. `epoch` is the leader epoch whose end is
+	 * asked for, or -1. */
+	void (*probe)(void *host, struct partition *p, int32_t epoch);
+	/* Fetch from `offset`; answered by partition_on_fetched, again and again until fetch_stop.
+	 * `behind`: more is known to wait. */
+	void (*fetch)(void *host, struct partition *p, int64_t offset, bool behind);
+	void (*fetch_stop)(void *host, struct partition *p);
+	/* There are units to send: the host calls partition_next_unit when there is room. */
+	void (*ready)(void *host, struct partition *p);
+	/* The position changed and should be stored within a second; `now`: at once, answered by
+	 * partition_on_stored. */
+	void (*store)(void *host, struct partition *p, bool now);
+	/* A fresh producer id is needed; answered by partition_on_producer. */
+	void (*new_producer)(void *host, struct partition *p);
+	/* Rebuild batches off the loop; answered by partition_on_rebatched. Takes over `task`. */
+	void (*rebatch)(void *host, struct partition *p, struct rebatch_task *task);
+	/* Read the target's records from `offset` on; answered by partition_on_target_read (for
+	 * compacted sources). */
+	void (*read_target)(void *host, struct partition *p, int64_t offset);
+	/* Call partition_on_timer in `ms`. */
+	void (*retry_in)(void *host, struct partition *p, int64_t ms);
+	/* Leaders may have moved. */
+	void (*refresh)(void *host, struct partition *p, bool source);
+	/* The state changed (for the log and the link's own state). */
+	void (*changed)(void *host, struct partition *p, enum mirror_state from);
+};
+
+/* What all partitions of a topic share; owned by the topic's entry, which outlives its partitions.
+ */
+struct partition_env {
+	const char *source_topic, *target_topic;
+	struct uuid source_id; /* zero if the broker has none */
+	bool compacted;        /* source cleanup.policy contains compact */
+	bool start_latest;
+	bool read_committed;
+	int32_t target_max_batch;     /* target's max.message.bytes */
+	size_t queue_high, queue_low; /* bytes waiting or in flight in one partition */
+	size_t decode_max;            /* bytes of one decompressed batch on the slow path */
+	const struct clock *clock;
+	const struct partition_host *host;
+	void *host_ctx;
+};
+
+struct partition_counters {
+	uint64_t records, bytes;
+	uint64_t batches[UNIT_CAUSES_N];
+	uint64_t aborted_batches, control_batches;
+	uint64_t faults;          /* times that copying was left for a fault */
+	uint64_t missing_records; /* source offsets known to be lost */
+};
+
+struct partition {
+	const struct partition_env *env;
+	int32_t index;
+	enum partition_phase phase;
+	enum mirror_state state;
+	struct errmsg reason;
+	int64_t since_ms; /* wall clock, when `state` began */
+
+	struct runs *runs;
+	size_t runs_budget;    /* bytes */
+	struct uuid stored_id; /* topic id that the run table belongs to */
+	bool stored_once;      /* a position with this producer id is durable */
+	int32_t last_epoch;    /* leader epoch of the last batch copied; -1 unknown */
+
+	int64_t src_next;  /* next source offset to fetch */
+	int64_t src_acked; /* source offsets below this are done: copied, or nothing to copy */
+	int64_t dst_next;  /* where the next unit sent will land */
+	int64_t dst_acked;
+	int64_t source_hw, source_lso, source_start; /* as last seen; -1 unknown */
+
+	int64_t producer_id;
+	int16_t producer_epoch;
+	int32_t sequence;
+
+	struct unit_queue waiting;   /* not yet sent */
+	struct unit_queue in_flight; /* sent, oldest first */
+	struct rebatch_task
+		*task; /* the slow-path job that runs for the queue's end; fetching waits for it */
+	bool fetching;
+	bool ready_listed;   /* the host knows that `waiting` has units */
+	bool draining_fault; /* a fault was seen while in flight answers are still to come */
+
+	int64_t align_end;   /* the target end that `align` works towards */
+	struct align *align; /* PHASE_ALIGN only */
+	unsigned attempt;    /* faults in a row without progress */
+	enum err last_fault;
+	int64_t fault_offset; /* source offset of the last refused batch */
+	unsigned fault_repeats;
+	int64_t behind_since_ms; /* monotonic; 0 when not behind */
+	int64_t last_timestamp;  /* ms, of the newest record copied; -1 none */
+
+	struct partition_counters counters;
+	void *host_data; /* the host's own */
+};
+
+/* `runs_budget` in bytes. NULL when out of memory. Starts IDLE, STARTING. */
+struct partition *partition_new(const struct partition_env *env, int32_t index, size_t runs_budget);
+void partition_free(struct partition *p);
+
+/* Start from what was stored: `runs` (taken; NULL: nothing stored yet, then the partition must be
+ * new on the target). */
+struct partition_stored {
+	struct runs *runs;
+	struct uuid topic_id;
+	int32_t leader_epoch;
+	int64_t producer_id;
+	int16_t producer_epoch;
+	int64_t src_end, dst_end;
+};
+/* `stored` NULL: nothing. `link_pid`: the producer id of the link for partitions that have none. */
+void partition_start(struct partition *p, struct partition_stored *stored, int64_t link_pid,
+		     int16_t link_epoch);
+
+/* Stop for good or by an operator's pause: drops what waits; in-flight answers are still counted.
+ */
+void partition_pause(struct partition *p);
+void partition_resume(struct partition *p);
+
+/* ---- what the host tells ---- */
+void partition_on_probe(struct partition *p, const struct probe_result *r);
+void partition_on_fetched(struct partition *p, const struct fetch_result *r);
+/* The answer that should have held this partition's records did not come. */
+void partition_on_fetch_failed(struct partition *p, enum err e, const struct errmsg *why);
+/* What is ready cannot be sent: no leader, say. */
+void partition_on_send_failed(struct partition *p, enum err e, const struct errmsg *why);
+void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end);
+void partition_on_producer(struct partition *p, enum err e, const struct errmsg *why, int64_t id,
+			   int16_t epoch);
+void partition_on_stored(struct partition *p);
+void partition_on_rebatched(struct partition *p, struct rebatch_task *task);
+void partition_on_timer(struct partition *p);
+/* The source's topic has another id now, or is gone. */
+void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id);
+
+/* The next unit to send, stamped, moved to the in-flight queue; NULL: none. `*size` its bytes. */
+struct unit *partition_next_unit(struct partition *p);
+/* An answer for the oldest unit in flight. `e`: the partition's error, or that of the whole
+ * request. */
+void partition_on_produced(struct partition *p, enum err e, const struct errmsg *why,
+			   int64_t base_offset);
+
+/* ---- what others read ---- */
+int64_t partition_lag_records(const struct partition *p); /* -1 unknown */
+double partition_lag_seconds(const struct partition *p, int64_t wall_ms);
+static inline size_t partition_held_bytes(const struct partition *p)
+{
+	return p->waiting.bytes + p->in_flight.bytes;
+}
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of the partition share: the copying (partition.c), the resume procedure
+ * (partition_resume.c), the intake of fetched batches (partition_intake.c). Not for others. */
+#ifndef FARSHORE_MIRROR_PARTITION_PRIV_H
+#define FARSHORE_MIRROR_PARTITION_PRIV_H
+
+#include "mirror/partition.h"
+
+/* Leave copying (or starting) for `state`. Waiting units are dropped, answers in flight are still
+ * taken; then the partition waits and probes again, or stops if a person is needed. The detail is
+ * formatted into the reason. */
+void partition_fault(struct partition *p, enum mirror_state state, enum err cause, const char *fmt,
+		     ...) __attribute__((format(printf, 4, 5)));
+
+/* The one mover of states. */
+void partition_set_state(struct partition *p, enum mirror_state to, const char *reason);
+
+/* Ask for a probe. */
+void partition_probe(struct partition *p);
+
+/* Everything is known: the next record to copy is `src`, it will land at `dst`. Stores the position
+ * first if need be, then copies. */
+void partition_begin_copy(struct partition *p, int64_t src, int64_t dst);
+
+/* Ask the host for more records if there is room. */
+void partition_want_more(struct partition *p);
+
+/* Drop what has not been sent. */
+void partition_drop_waiting(struct partition *p);
+
+/* Take in the batches of a fetch answer while copying. */
+void partition_intake(struct partition *p, const struct fetch_result *r);
+
+/* Feed a fetch answer to the alignment. */
+void partition_align_feed(struct partition *p, const struct fetch_result *r);
+
+/* Nothing waits and nothing is in flight: everything fetched is done. */
+static inline bool partition_drained(const struct partition *p)
+{
+	return p->waiting.n == 0 && p->in_flight.n == 0 && p->task == NULL;
+}
+
+#endif

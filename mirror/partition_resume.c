@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where to go on: the decision after a probe, and the alignment when the target is ahead of the run
+ * table.
+ *
+ * S, T are the run table's ends (source, target); L is the target's end.
+ *   nothing stored, L == 0   a new partition: begin at the source's start (or end)
+ *   nothing stored, L > 0    others wrote there: FOREIGN_WRITE
+ *   L == T                   go on at S
+ *   L >  T                   we wrote after the table was stored: count (or match) source records
+ * from S until L is reached L == 0 <  T              the target was emptied or made again: copy all
+ * that the source has L <  T                   the target lost its tail: TARGET_TRUNCATED, cut the
+ * table, go on at what it maps back to and before all that: the source must still be the log that
+ * the table speaks of (topic id, leader epoch, range).
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "mirror/align.h"
+#include "mirror/partition_priv.h"
+
+enum {
+	SEQUENCE_FAULTS_MAX = 6,
+	ALIGN_RECORDS = 1 << 20, /* 8 bytes each */
+};
+
+/* True if the source is not what the run table knows; the fault is set. */
+static bool source_changed(struct partition *p, const struct probe_result *r)
+{
+	int64_t s = p->src_acked;
+
+	partition_on_source_topic(p, true, &p->env->source_id);
+	if (p->phase != PHASE_PROBE)
+		return true;
+	if (s > r->source_end || (r->epoch_end >= 0 && r->epoch_end < s && p->last_epoch >= 0)) {
+		int64_t end = r->epoch_end >= 0 && r->epoch_end < r->source_end ? r->epoch_end
+										: r->source_end;
+		partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+				"records up to source offset %" PRId64
+				" were copied, but the source's log now ends "
+				"(or parts from it) at %" PRId64
+				": the source lost records, or topic %s was made again; "
+				"the target holds records that the source does not",
+				s, end, p->env->source_topic);
+		return true;
+	}
+	if (s < r->source_start) {
+		p->counters.missing_records += (uint64_t)(r->source_start - s);
+		partition_fault(p, STATE_DATA_LOSS, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+				"source offsets %" PRId64 " to %" PRId64 " (%" PRId64
+				" offsets) were deleted at the "
+				"source before they were copied (retention or DeleteRecords); "
+				"nothing is copied until "
+				"you decide",
+				s, r->source_start - 1, r->source_start - s);
+		return true;
+	}
+	return false;
+}
+
+/* The sequence that follows the target's last batch, if that batch is ours. */
+static bool sequence_from_tail(struct partition *p, const struct probe_result *r)
+{
+	if (r->tail.n < BATCH_HEAD)
+		return false;
+	struct batch_head h;
+	batch_head_get(r->tail.p, &h);
+	if (h.producer_id != p->producer_id || h.producer_epoch != p->producer_epoch ||
+	    h.base_sequence < 0)
+		return false;
+	p->sequence = batch_sequence_add(h.base_sequence, h.last_offset_delta + 1);
+	return true;
+}
+
+/* Position (src, dst) is right; find the producer's next sequence, or get a new producer. */
+static void continue_at(struct partition *p, int64_t src, int64_t dst, const struct probe_result *r)
+{
+	bool stale = p->attempt > SEQUENCE_FAULTS_MAX &&
+		     p->last_fault == ERR_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
+	bool known = p->producer_id >= 0 && !stale;
+
+	if (known && runs_count(p->runs) == 0)
+		p->sequence = 0; /* nothing of ours is there yet */
+	else if (known)
+		known = sequence_from_tail(p, r);
+	if (!known) {
+		p->src_next = p->src_acked = src;
+		p->dst_next = p->dst_acked = dst;
+		p->phase = PHASE_STORE;
+		p->env->host->new_producer(p->env->host_ctx, p);
+		return;
+	}
+	partition_begin_copy(p, src, dst);
+}
+
+static void begin_new(struct partition *p, const struct probe_result *r)
+{
+	if (r->target_end > 0) {
+		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
+				"%s-%d already ends at offset %" PRId64
+				", and no run table of this link says where its "
+				"records came from: another writer (or MirrorMaker 2) filled it; "
+				"delete the target topic "
+				"to copy it afresh, or mirror to another name",
+				p->env->target_topic, p->index, r->target_end);
+		return;
+	}
+	p->stored_id = p->env->source_id;
+	continue_at(p, p->env->start_latest ? r->source_end : r->source_start, 0, r);
+}
+
+/* The target is empty: whatever the run table says is void. Copy all that the source still has, and
+ * say so. */
+static void begin_again(struct partition *p, const struct probe_result *r)
+{
+	struct runs *runs = runs_new(p->runs_budget);
+	if (runs == NULL) {
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, ERR_NOMEM, "run table: out of memory");
+		return;
+	}
+	char why[200];
+	snprintf(why, sizeof why,
+		 "the target partition is empty, it had %" PRId64
+		 " records: it was emptied or made again; copying from source offset %" PRId64
+		 " on",
+		 p->dst_acked, r->source_start);
+	p->counters.faults++;
+	if (mirror_state_allowed(p->state, STATE_TARGET_TRUNCATED))
+		partition_set_state(p, STATE_TARGET_TRUNCATED, why);
+	runs_free(p->runs);
+	p->runs = runs;
+	p->stored_once = false;
+	p->stored_id = p->env->source_id;
+	p->last_epoch = -1;
+	continue_at(p, r->source_start, 0, r);
+}
+
+/* The target lost records that it had acknowledged: forget them, copy them again. */
+static void target_truncated(struct partition *p, const struct probe_result *r)
+{
+	int64_t had = p->dst_acked;
+
+	runs_truncate_target(p->runs, r->target_end);
+	if (runs_count(p->runs) == 0 || runs_dst_end(p->runs) != r->target_end) {
+		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+				"%s-%d ends at offset %" PRId64
+				", before everything that the run table knows (%" PRId64
+				"): the target topic was made again and others wrote to it; delete "
+				"it to copy it afresh",
+				p->env->target_topic, p->index, r->target_end, had);
+		return;
+	}
+	char why[200];
+	p->src_acked = runs_src_end(p->runs);
+	snprintf(why, sizeof why,
+		 "the target ends at offset %" PRId64 ", it had acknowledged up to %" PRId64
+		 ": copying again from source offset %" PRId64,
+		 r->target_end, had, p->src_acked);
+	p->counters.faults++;
+	partition_set_state(p, STATE_TARGET_TRUNCATED, why);
+	p->stored_once = false; /* the cut table must be durable before it grows again */
+	p->last_epoch = -1;
+	if (!source_changed(p, r))
+		continue_at(p, p->src_acked, r->target_end, r);
+}
+
+/* ---- alignment ---- */
+
+static void align_fault(struct partition *p, enum err e, const struct errmsg *why)
+{
+	const char *text = why->text[0] != '\0' ? why->text : err_text(e);
+	align_free(p->align);
+	p->align = NULL;
+	partition_fault(p, STATE_TARGET_UNAVAILABLE, e,
+			"finding the position after target offset %" PRId64 ": %s", p->dst_acked,
+			text);
+}
+
+static void align_done(struct partition *p)
+{
+	const struct align_result *r = align_result(p->align);
+	int64_t src = r->src;
+	enum err e = align_apply(p->align, p->runs);
+	if (e != ERR_OK) {
+		const struct errmsg why = {""};
+		align_fault(p, e, &why);
+		return;
+	}
+	align_free(p->align);
+	p->align = NULL;
+	/* The found part must be durable before it grows: a second crash would find the same again,
+	 * but why wait for it. */
+	p->env->host->store(p->env->host_ctx, p, false);
+	partition_begin_copy(p, src, p->align_end);
+}
+
+static void align_mismatch(struct partition *p)
+{
+	partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
+			"what %s-%d holds from offset %" PRId64
+			" on is no copy of %s from offset %" PRId64
+			" on: %s; another writer is in the partition: stop it and delete the "
+			"target topic to copy it afresh",
+			p->env->target_topic, p->index, p->dst_acked, p->env->source_topic,
+			p->src_acked, align_result(p->align)->detail.text);
+}
+
+/* Ask for what the alignment needs next. */
+static void align_step(struct partition *p)
+{
+	switch (align_need(p->align)) {
+	case ALIGN_TARGET:
+		p->env->host->read_target(p->env->host_ctx, p, align_target_next(p->align));
+		return;
+	case ALIGN_SOURCE:
+		p->src_next = align_source_next(p->align);
+		p->fetching = true;
+		p->env->host->fetch(p->env->host_ctx, p, p->src_next, true);
+		return;
+	case ALIGN_DONE:
+		align_done(p);
+		return;
+	case ALIGN_MISMATCH:
+		align_mismatch(p);
+		return;
+	}
+}
+
+void partition_align_feed(struct partition *p, const struct fetch_result *r)
+{
+	int64_t before = align_source_next(p->align);
+	struct errmsg why = {""};
+	enum err e = align_feed_source(p->align, r->records, r->aborted, r->aborted_n, &why);
+	if (e != ERR_OK) {
+		align_fault(p, e, &why);
+		return;
+	}
+	if (align_need(p->align) == ALIGN_SOURCE && align_source_next(p->align) == before &&
+	    before >= p->source_lso)
+		align_end_source(p->align);
+	align_step(p);
+}
+
+void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end)
+{
+	if (p->phase != PHASE_ALIGN)
+		return;
+	struct errmsg why = {""};
+	int64_t before = align_target_next(p->align);
+	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
+		align_end_target(p->align);
+	} else {
+		if (e == ERR_OK)
+			e = align_feed_target(p->align, records, &why);
+		if (e != ERR_OK) {
+			align_fault(p, e, &why);
+			return;
+		}
+		if (align_need(p->align) == ALIGN_TARGET && align_target_next(p->align) == before &&
+		    before >= end)
+			align_end_target(p->align);
+	}
+	align_step(p);
+}
+
+static void align_begin(struct partition *p, const struct probe_result *r)
+{
+	if (!sequence_from_tail(p, r)) {
+		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
+				"%s-%d has %" PRId64 " records after offset %" PRId64
+				" and the last was not written by this link: another writer is in "
+				"the partition; stop it "
+				"and delete the target topic to copy it afresh",
+				p->env->target_topic, p->index, r->target_end - p->dst_acked,
+				p->dst_acked);
+		return;
+	}
+	const struct align_options o = {
+		.src = p->src_acked,
+		.dst = p->dst_acked,
+		.dst_end = r->target_end,
+		.match = p->env->compacted,
+		.decode_max = p->env->decode_max,
+		.records_max = ALIGN_RECORDS,
+	};
+	enum err e = align_new(&o, &p->align);
+	if (e != ERR_OK) {
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "finding the position: %s",
+				err_text(e));
+		return;
+	}
+	p->align_end = r->target_end;
+	p->phase = PHASE_ALIGN;
+	align_step(p);
+}
+
+void partition_on_probe(struct partition *p, const struct probe_result *r)
+{
+	if (p->phase != PHASE_PROBE)
+		return;
+	if (r->source_err != ERR_OK || r->target_err != ERR_OK) {
+		bool source = r->source_err != ERR_OK;
+		p->env->host->refresh(p->env->host_ctx, p, source);
+		partition_fault(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
+				source ? r->source_err : r->target_err, "%s", r->why.text);
+		return;
+	}
+	p->source_hw = p->source_lso = r->source_end;
+	p->source_start = r->source_start;
+	if (p->src_acked < 0) {
+		begin_new(p, r);
+		return;
+	}
+	if (r->target_end == 0 && p->dst_acked > 0) {
+		begin_again(p, r);
+		return;
+	}
+	if (source_changed(p, r))
+		return;
+	if (r->target_end == p->dst_acked)
+		continue_at(p, p->src_acked, p->dst_acked, r);
+	else if (r->target_end < p->dst_acked)
+		target_truncated(p, r);
+	else
+		align_begin(p, r);
+}

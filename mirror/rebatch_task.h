@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The slow path: batches that a stock broker would refuse or change, or that are too small to
+ * travel alone, are rebuilt on a worker thread (lib/wire/rebatch.h). A task owns the units that it
+ * rebuilds.
+ */
+#ifndef FARSHORE_MIRROR_REBATCH_TASK_H
+#define FARSHORE_MIRROR_REBATCH_TASK_H
+
+#include "lib/base/worker.h"
+#include "mirror/partition.h"
+
+struct rebatch_task;
+
+/* If the head of `p`'s queue must be rebuilt, or is worth coalescing, take those units into a new
+ * task; NULL: send the head as it is. ERR_NOMEM in `*e` leaves the queue as it was. */
+struct rebatch_task *rebatch_task_of_queue(struct partition *p, enum err *e);
+
+/* Run it on `pool`; partition_on_rebatched follows, from the loop, unless it was cancelled. */
+void rebatch_task_start(struct rebatch_task *task, struct worker_pool *pool);
+
+/* The first source offset that the task rebuilds. */
+int64_t rebatch_task_offset(const struct rebatch_task *task);
+
+/* Put the rebuilt batches in front of `queue`. Returns the worker's error (see rebatch_encode), or
+ * ERR_NOMEM. */
+enum err rebatch_task_result(struct rebatch_task *task, struct unit_queue *queue,
+			     struct errmsg *why) ERR_MUST_USE;
+
+/* The partition does not want it any more: it frees itself when the worker is done. */
+void rebatch_task_cancel(struct rebatch_task *task);
+
+/* After rebatch_task_result. */
+void rebatch_task_free(struct rebatch_task *task);
+
+#endif

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The source side of a link. Each source broker has two lanes, each a fetcher on a connection of
+ * its own:
+ *
+ *   tail  caught-up partitions wait there in one parked request (long poll), so a new record
+ * arrives at once; bulk  partitions that are behind; its requests are never parked, so they cannot
+ * hold each other up.
+ *
+ * A partition is fetched from when it asks, once; it asks again when it has room. A bulk request
+ * goes out when the memory for its answer was granted. Its size grows while answers come back full
+ * from far away (few, large answers).
+ *
+ * Invariants: an armed slot is in exactly one lane's request; a lane has at most one request under
+ * way.
+ */
+#include <inttypes.h>
+
+#include "lib/base/mem.h"
+#include "mirror/link_priv.h"
+
+enum {
+	LANE_TAIL,
+	LANE_BULK,
+	LANES,
+	TAIL_BYTES = 1 << 20,
+	BULK_BYTES_MIN = 4 << 20,
+	BULK_BYTES_MAX = 16 << 20,
+	PART_BYTES_MIN = 1 << 20,
+	FAR_MS = 20, /* no answer ever came sooner: the broker is far away, a larger request pays */
+};
+
+struct fetch_lane {
+	struct source *source;
+	struct fetch_lane *next;
+	int32_t node;
+	int kind;
+	struct fetcher *fetcher;
+	struct slot *queue;            /* want to be in the next request */
+	size_t reserved;               /* memory granted for the answer */
+	int32_t bytes;                 /* size of the next request's answer */
+	int64_t began_ms, shortest_ms; /* of the round under way; of all rounds */
+	struct slot **armed;           /* in the request under way */
+	size_t armed_n, armed_cap;
+	struct memory_waiter waiter;
+	struct loop_deferred kick;
+};
+
+struct source {
+	struct link *link;
+	struct fetch_lane *lanes;
+	struct slot *homeless; /* no leader known; tried again with the next metadata */
+};
+
+static const struct fetch_events lane_events;
+
+static const struct client_topic *source_topic(struct source *s, const struct slot *slot)
+{
+	return client_topic(s->link->source_client, slot->topic->source_name);
+}
+
+static int32_t source_leader(struct source *s, const struct slot *slot, int32_t *epoch)
+{
+	const struct client_topic *t = source_topic(s, slot);
+	if (t == NULL || slot->p->index >= t->partitions_n)
+		return -1;
+	*epoch = t->partitions[slot->p->index].leader_epoch;
+	return t->partitions[slot->p->index].leader;
+}
+
+enum err source_new(struct link *k, struct source **out)
+{
+	struct source *s = mem_zalloc(1, sizeof *s);
+	if (s == NULL)
+		return ERR_NOMEM;
+	s->link = k;
+	*out = s;
+	return ERR_OK;
+}
+
+/* ---- lanes ---- */
+
+static void lane_kick(void *arg);
+static void lane_wake(void *arg);
+
+static struct fetch_lane *lane_get(struct source *s, int32_t node, int kind)
+{
+	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next)
+		if (f->node == node && f->kind == kind)
+			return f;
+	struct fetch_lane *f = mem_zalloc(1, sizeof *f);
+	if (f == NULL)
+		return NULL;
+	const struct cluster_config *c = s->link->config->source;
+	int32_t bulk = c->fetch_max_bytes > 0 ? c->fetch_max_bytes : BULK_BYTES_MIN;
+	f->bytes = kind == LANE_TAIL ? TAIL_BYTES : bulk;
+	const struct fetcher_options o = {
+		.node = node,
+		.channel = (uint8_t)(CLIENT_CHANNEL_FETCH + kind),
+		.max_wait_ms = kind == LANE_TAIL ? c->fetch_max_wait_ms : 0,
+		.min_bytes = kind == LANE_TAIL ? 1 : 0,
+		.max_bytes = f->bytes,
+		.read_committed = c->read_committed,
+		.rack = c->rack,
+	};
+	f->fetcher = fetcher_new(s->link->source_client, &o, &lane_events, f);
+	if (f->fetcher == NULL) {
+		mem_free(f);
+		return NULL;
+	}
+	f->source = s;
+	f->node = node;
+	f->kind = kind;
+	f->waiter = (struct memory_waiter){.wake = lane_wake, .arg = f};
+	f->kick = (struct loop_deferred){.fn = lane_kick, .arg = f};
+	if (kind == LANE_TAIL)
+		memory_force(s->link->memory, TAIL_BYTES);
+	f->next = s->lanes;
+	s->lanes = f;
+	return f;
+}
+
+static void lane_kick_soon(struct fetch_lane *f)
+{
+	if (!f->kick.pending)
+		loop_defer(f->source->link->loop, &f->kick);
+}
+
+static void lane_wake(void *arg)
+{
+	lane_kick_soon(arg);
+}
+
+static void slot_unqueue(struct slot **list, struct slot *slot)
+{
+	for (; *list != NULL; list = &(*list)->fetch_next) {
+		if (*list != slot)
+			continue;
+		*list = slot->fetch_next;
+		slot->fetch_queued = false;
+		return;
+	}
+}
+
+static void lane_disarm(struct fetch_lane *f, struct slot *slot)
+{
+	slot->fetch_armed = false;
+	for (size_t i = 0; i < f->armed_n; i++) {
+		if (f->armed[i] != slot)
+			continue;
+		f->armed[i] = f->armed[--f->armed_n];
+		return;
+	}
+}
+
+/* Take the partition out of its lane. */
+static void slot_leave(struct source *s, struct slot *slot)
+{
+	struct fetch_lane *f = slot->fetch_lane;
+	if (slot->fetch_queued)
+		slot_unqueue(f != NULL ? &f->queue : &s->homeless, slot);
+	if (f == NULL)
+		return;
+	if (slot->fetch_armed)
+		lane_disarm(f, slot);
+	fetcher_remove(f->fetcher, slot->fetch_part);
+	slot->fetch_part = NULL;
+	slot->fetch_lane = NULL;
+}
+
+static void lane_free(struct fetch_lane *f)
+{
+	struct link *k = f->source->link;
+	loop_undefer(k->loop, &f->kick);
+	memory_unwait(k->memory, &f->waiter);
+	fetcher_free(f->fetcher);
+	memory_give(k->memory, f->reserved + (f->kind == LANE_TAIL ? (size_t)TAIL_BYTES : 0));
+	mem_free(f->armed);
+	mem_free(f);
+}
+
+void source_free(struct source *s)
+{
+	if (s == NULL)
+		return;
+	while (s->lanes != NULL) {
+		struct fetch_lane *next = s->lanes->next;
+		lane_free(s->lanes);
+		s->lanes = next;
+	}
+	mem_free(s);
+}
+
+/* ---- asking ---- */
+
+static void slot_fail(struct slot *slot, enum err e, const struct errmsg *why)
+{
+	partition_on_fetch_failed(slot->p, e, why);
+}
+
+static void slot_queue(struct source *s, struct slot *slot)
+{
+	int32_t epoch = -1, node = source_leader(s, slot, &epoch);
+	int kind = slot->fetch_behind ? LANE_BULK : LANE_TAIL;
+	struct fetch_lane *f = node < 0 ? NULL : lane_get(s, node, kind);
+
+	if (slot->fetch_lane != f)
+		slot_leave(s, slot);
+	if (f == NULL) {
+		slot->fetch_next = s->homeless;
+		s->homeless = slot;
+		slot->fetch_queued = true;
+		client_metadata_refresh(s->link->source_client);
+		return;
+	}
+	if (slot->fetch_part == NULL) {
+		slot->fetch_part = fetcher_add(f->fetcher, slot->topic->source_name,
+					       &slot->topic->env.source_id, slot->p->index, slot);
+		if (slot->fetch_part == NULL) {
+			slot->fetch_behind = false;
+			slot->fetch_next = s->homeless;
+			s->homeless = slot;
+			slot->fetch_queued = true;
+			return;
+		}
+		slot->fetch_lane = f;
+	}
+	slot->fetch_next = f->queue;
+	f->queue = slot;
+	slot->fetch_queued = true;
+	lane_kick_soon(f);
+}
+
+void source_fetch(struct source *s, struct slot *slot, int64_t offset, bool behind)
+{
+	slot->fetch_offset = offset;
+	slot->fetch_behind = behind;
+	if (slot->fetch_max < PART_BYTES_MIN)
+		slot->fetch_max = PART_BYTES_MIN;
+	if (!slot->fetch_queued)
+		slot_queue(s, slot);
+}
+
+void source_stop(struct source *s, struct slot *slot)
+{
+	slot_leave(s, slot);
+}
+
+static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes)
+{
+	if (f->armed_n == f->armed_cap) {
+		size_t cap = f->armed_cap == 0 ? 16 : f->armed_cap * 2;
+		struct slot **armed = mem_resize(f->armed, cap, sizeof *armed);
+		if (armed == NULL)
+			return false;
+		f->armed = armed;
+		f->armed_cap = cap;
+	}
+	int32_t epoch = -1;
+	source_leader(f->source, slot, &epoch);
+	f->armed[f->armed_n++] = slot;
+	slot->fetch_armed = true;
+	fetch_part_resume(slot->fetch_part, slot->fetch_offset, epoch, slot->p->last_epoch,
+			  slot->fetch_max > part_bytes ? slot->fetch_max : part_bytes);
+	return true;
+}
+
+/* Put all that wait into the next request. */
+static void lane_kick(void *arg)
+{
+	struct fetch_lane *f = arg;
+	struct link *k = f->source->link;
+
+	if (f->queue == NULL || (f->kind == LANE_BULK && fetcher_in_flight(f->fetcher)))
+		return;
+	if (f->kind == LANE_BULK && f->reserved == 0) {
+		if (!memory_take(k->memory, (size_t)f->bytes, &f->waiter))
+			return;
+		f->reserved = (size_t)f->bytes;
+		fetcher_set_max_bytes(f->fetcher, f->bytes);
+	}
+	int32_t waiting = 0;
+	for (struct slot *slot = f->queue; slot != NULL; slot = slot->fetch_next)
+		waiting++;
+	int32_t part_bytes = f->kind == LANE_BULK ? f->bytes / waiting : PART_BYTES_MIN;
+	struct slot *list = f->queue;
+	f->queue = NULL;
+	while (list != NULL) {
+		struct slot *slot = list;
+		list = slot->fetch_next;
+		slot->fetch_queued = false;
+		if (!lane_arm(f, slot, part_bytes)) {
+			const struct errmsg why = {"out of memory"};
+			slot_fail(slot, ERR_NOMEM, &why);
+		}
+	}
+	f->began_ms = loop_now_ms(k->loop);
+}
+
+/* ---- answers ---- */
+
+static void frame_counted(void *arg, size_t n)
+{
+	memory_give(arg, n);
+}
+
+/* From now on the answer's memory is counted by the frame itself. */
+static void count_frame(struct link *k, struct frame *frame)
+{
+	if (frame == NULL || frame->on_free != NULL)
+		return;
+	memory_force(k->memory, frame->n);
+	frame->on_free = frame_counted;
+	frame->arg = k->memory;
+}
+
+static void on_result(void *part_arg, const struct fetch_result *r)
+{
+	struct slot *slot = part_arg;
+	struct fetch_lane *f = slot->fetch_lane;
+	struct partition *p = slot->p;
+
+	count_frame(f->source->link, r->frame);
+	lane_disarm(f, slot);
+	fetch_part_pause(slot->fetch_part);
+	/* An empty answer although more is there: the next batch is larger than what was asked for.
+	 */
+	if (r->error == ERR_OK && r->records.n == 0 && f->kind == LANE_BULK) {
+		if (slot->fetch_max < BULK_BYTES_MAX)
+			slot->fetch_max *= 2;
+	} else {
+		slot->fetch_max = PART_BYTES_MIN;
+	}
+	partition_on_fetched(p, r);
+}
+
+static void adapt_size(struct fetch_lane *f, size_t bytes)
+{
+	int64_t took = loop_now_ms(f->source->link->loop) - f->began_ms;
+	if (f->shortest_ms == 0 || took < f->shortest_ms)
+		f->shortest_ms = took;
+	int32_t cap = BULK_BYTES_MAX;
+	size_t half = memory_max(f->source->link->memory) / 2;
+	if ((size_t)cap > half)
+		cap = (int32_t)half;
+	if (bytes >= (size_t)f->bytes / 4 * 3 && f->shortest_ms > FAR_MS && f->bytes < cap &&
+	    f->source->link->config->source->fetch_max_bytes == 0)
+		f->bytes = f->bytes > cap / 2 ? cap : f->bytes * 2;
+}
+
+static void fail_armed(struct fetch_lane *f, enum err e, const struct errmsg *why)
+{
+	while (f->armed_n > 0) {
+		struct slot *slot = f->armed[f->armed_n - 1];
+		lane_disarm(f, slot);
+		fetch_part_pause(slot->fetch_part);
+		slot_fail(slot, e, why);
+	}
+}
+
+/* Bulk partitions that the answer did not name have nothing more: they go and wait with the
+ * caught-up ones. */
+static void retire_armed(struct fetch_lane *f)
+{
+	while (f->armed_n > 0) {
+		struct slot *slot = f->armed[f->armed_n - 1];
+		lane_disarm(f, slot);
+		fetch_part_pause(slot->fetch_part);
+		slot->fetch_behind = false;
+		slot_queue(f->source, slot);
+	}
+}
+
+static void on_round(void *arg, enum err e, const struct errmsg *why, size_t bytes)
+{
+	struct fetch_lane *f = arg;
+	if (e != ERR_OK) {
+		fail_armed(f, e, why);
+	} else if (f->kind == LANE_BULK) {
+		adapt_size(f, bytes);
+		retire_armed(f);
+	}
+	if (f->kind == LANE_BULK) {
+		memory_give(f->source->link->memory, f->reserved);
+		f->reserved = 0;
+	}
+	if (f->queue != NULL)
+		lane_kick_soon(f);
+}
+
+static const struct fetch_events lane_events = {.on_result = on_result, .on_round = on_round};
+
+/* ---- leaders ---- */
+
+static void rehome(struct source *s)
+{
+	struct slot *list = s->homeless;
+	s->homeless = NULL;
+	while (list != NULL) {
+		struct slot *slot = list;
+		list = slot->fetch_next;
+		slot->fetch_queued = false;
+		int32_t epoch = -1;
+		if (source_leader(s, slot, &epoch) >= 0) {
+			slot_queue(s, slot);
+			continue;
+		}
+		const struct errmsg why = {"no leader"};
+		slot_fail(slot, ERR_NO_LEADER, &why);
+	}
+}
+
+/* Lanes to brokers that lead nothing of ours any more. */
+static void drop_empty_lanes(struct source *s)
+{
+	for (struct fetch_lane **at = &s->lanes; *at != NULL;) {
+		struct fetch_lane *f = *at;
+		if (fetcher_parts(f->fetcher) > 0 || fetcher_in_flight(f->fetcher)) {
+			at = &f->next;
+			continue;
+		}
+		*at = f->next;
+		lane_free(f);
+	}
+}
+
+void source_on_metadata(struct source *s)
+{
+	rehome(s);
+	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next) {
+		for (size_t i = f->armed_n; i-- > 0;) {
+			if (i >= f->armed_n)
+				continue;
+			struct slot *slot = f->armed[i];
+			int32_t epoch = -1, node = source_leader(s, slot, &epoch);
+			if (node == f->node || node < 0)
+				continue;
+			slot_leave(s, slot);
+			slot_queue(s, slot);
+		}
+	}
+	drop_empty_lanes(s);
+}

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Walks links, topics and partitions and writes what they are. Keeps nothing. */
+#include "mirror/status.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "lib/base/mem.h"
+#include "lib/base/metrics.h"
+#include "mirror/link_priv.h"
+
+/* ---- metrics ---- */
+
+/* Writes the samples of one family for one partition. */
+typedef void sample_fn(struct metrics *m, const struct slot *slot,
+		       const struct metrics_label *labels, int64_t wall);
+
+static void for_partitions(const struct status_source *s, struct metrics *m, sample_fn *fn)
+{
+	int64_t wall = clock_wall_ms(s->clock);
+	for (size_t i = 0; i < s->links_n; i++) {
+		size_t n;
+		struct topic_entry **topics = link_topics_sorted(s->links[i], &n);
+		for (size_t t = 0; t < n; t++) {
+			for (int32_t p = 0; p < topics[t]->slots_n; p++) {
+				char index[16];
+				snprintf(index, sizeof index, "%d", p);
+				fn(m, topics[t]->slots[p],
+				   METRICS_LABELS(
+					   {"source", link_config(s->links[i])->source->name},
+					   {"target", link_config(s->links[i])->target->name},
+					   {"topic", topics[t]->source_name}, {"partition", index},
+					   {NULL, NULL}, {NULL, NULL}),
+				   wall);
+			}
+		}
+		mem_free(topics);
+	}
+}
+
+static void sample_records(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			   int64_t wall)
+{
+	(void)wall;
+	metrics_int(m, l, (int64_t)s->p->counters.records);
+}
+
+static void sample_bytes(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			 int64_t wall)
+{
+	(void)wall;
+	metrics_int(m, l, (int64_t)s->p->counters.bytes);
+}
+
+static void sample_lag(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+		       int64_t wall)
+{
+	(void)wall;
+	int64_t lag = partition_lag_records(s->p);
+	if (lag >= 0)
+		metrics_int(m, l, lag);
+}
+
+static void sample_lag_seconds(struct metrics *m, const struct slot *s,
+			       const struct metrics_label *l, int64_t wall)
+{
+	metrics_double(m, l, partition_lag_seconds(s->p, wall));
+}
+
+/* A copy of the four partition labels with one more. */
+static const struct metrics_label *label_add(struct metrics_label out[6],
+					     const struct metrics_label *l, const char *name,
+					     const char *value)
+{
+	memcpy(out, l, 4 * sizeof *out);
+	out[4] = (struct metrics_label){name, value};
+	out[5] = (struct metrics_label){NULL, NULL};
+	return out;
+}
+
+static void sample_batches(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			   int64_t wall)
+{
+	struct metrics_label more[6];
+	(void)wall;
+	for (int c = 0; c < UNIT_CAUSES_N; c++)
+		if (s->p->counters.batches[c] > 0 || c == UNIT_FORWARDED)
+			metrics_int(m,
+				    label_add(more, l, "path", unit_cause_name((enum unit_cause)c)),
+				    (int64_t)s->p->counters.batches[c]);
+}
+
+static void sample_dropped(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			   int64_t wall)
+{
+	struct metrics_label more[6];
+	(void)wall;
+	metrics_int(m, label_add(more, l, "kind", "aborted"),
+		    (int64_t)s->p->counters.aborted_batches);
+	metrics_int(m, label_add(more, l, "kind", "control"),
+		    (int64_t)s->p->counters.control_batches);
+}
+
+static void sample_state(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			 int64_t wall)
+{
+	struct metrics_label more[6];
+	(void)wall;
+	metrics_int(m, label_add(more, l, "state", mirror_state_name(s->p->state)), 1);
+}
+
+static void sample_faults(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			  int64_t wall)
+{
+	(void)wall;
+	metrics_int(m, l, (int64_t)s->p->counters.faults);
+}
+
+static void sample_missing(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			   int64_t wall)
+{
+	(void)wall;
+	metrics_int(m, l, (int64_t)s->p->counters.missing_records);
+}
+
+static void sample_runs(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			int64_t wall)
+{
+	(void)wall;
+	metrics_int(m, l, (int64_t)runs_count(s->p->runs));
+}
+
+static const struct {
+	const char *name;
+	enum metrics_type type;
+	const char *help;
+	sample_fn *fn;
+} families[] = {
+	{"farshore_records_total", METRICS_COUNTER,
+	 "Records copied and acknowledged by the target.", sample_records},
+	{"farshore_bytes_total", METRICS_COUNTER, "Bytes of batches acknowledged by the target.",
+	 sample_bytes},
+	{"farshore_lag_records", METRICS_GAUGE,
+	 "Source offsets between the high watermark and the position copied.", sample_lag},
+	{"farshore_lag_seconds", METRICS_GAUGE,
+	 "Age of the newest record copied, while records wait; else 0.", sample_lag_seconds},
+	{"farshore_batches_total", METRICS_COUNTER,
+	 "Batches acknowledged: forwarded as bytes, or rebuilt on the slow path by cause.",
+	 sample_batches},
+	{"farshore_batches_dropped_total", METRICS_COUNTER,
+	 "Batches that readers would not see: aborted transactions and control batches.",
+	 sample_dropped},
+	{"farshore_partition_state", METRICS_GAUGE, "1 for the state that the partition is in.",
+	 sample_state},
+	{"farshore_partition_faults_total", METRICS_COUNTER,
+	 "Times that copying was left for a fault.", sample_faults},
+	{"farshore_missing_records_total", METRICS_COUNTER,
+	 "Source offsets that were deleted at the source before they were copied.", sample_missing},
+	{"farshore_run_table_runs", METRICS_GAUGE, "Runs in the partition's offset table.",
+	 sample_runs},
+};
+
+/* Resident memory in bytes (/proc/self/statm); 0 if it cannot be read. */
+static int64_t resident_bytes(void)
+{
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	if (f == NULL)
+		return 0;
+	if (fscanf(f, "%*d %ld", &pages) != 1)
+		pages = 0;
+	fclose(f);
+	return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static void process_metrics(const struct status_source *s, struct metrics *m)
+{
+	metrics_family(m, "farshore_build_info", METRICS_GAUGE, "The version that runs.");
+	metrics_int(m, METRICS_LABELS({"version", FARSHORE_VERSION}), 1);
+	metrics_family(m, "farshore_buffer_bytes", METRICS_GAUGE,
+		       "Memory held or promised for batches in transit.");
+	metrics_int(m, NULL, (int64_t)memory_used(s->memory));
+	metrics_family(m, "farshore_buffer_limit_bytes", METRICS_GAUGE,
+		       "The most that batches in transit may take.");
+	metrics_int(m, NULL, (int64_t)memory_max(s->memory));
+	metrics_family(m, "process_resident_memory_bytes", METRICS_GAUGE,
+		       "Resident memory size in bytes.");
+	metrics_int(m, NULL, resident_bytes());
+	metrics_family(m, "process_start_time_seconds", METRICS_GAUGE,
+		       "Start time since the Unix epoch in seconds.");
+	metrics_double(m, NULL, (double)s->started_ms / 1000.0);
+}
+
+static void link_metrics(const struct status_source *s, struct metrics *m)
+{
+	metrics_family(m, "farshore_link_state", METRICS_GAUGE,
+		       "1 for the state that the link is in.");
+	for (size_t i = 0; i < s->links_n; i++) {
+		const char *reason;
+		int64_t since;
+		const struct link_config *c = link_config(s->links[i]);
+		metrics_int(m,
+			    METRICS_LABELS({"source", c->source->name}, {"target", c->target->name},
+					   {"state", mirror_state_name(link_state(
+							     s->links[i], &reason, &since))}),
+			    1);
+	}
+	metrics_family(m, "farshore_link_ready", METRICS_GAUGE, "1 if the link makes progress.");
+	for (size_t i = 0; i < s->links_n; i++) {
+		const struct link_config *c = link_config(s->links[i]);
+		metrics_int(
+			m, METRICS_LABELS({"source", c->source->name}, {"target", c->target->name}),
+			link_ready(s->links[i]));
+	}
+}
+
+void status_metrics(const struct status_source *s, struct buf *out)
+{
+	struct metrics m;
+	metrics_init(&m, out);
+	process_metrics(s, &m);
+	link_metrics(s, &m);
+	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+		metrics_family(&m, families[i].name, families[i].type, families[i].help);
+		for_partitions(s, &m, families[i].fn);
+	}
+}
+
+/* ---- JSON ---- */
+
+static json_t *partition_json(const struct partition *p, int64_t wall)
+{
+	return json_pack(
+		"{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition", p->index,
+		"state", mirror_state_name(p->state), "reason", p->reason.text, "since_ms",
+		(json_int_t)p->since_ms, "source_position", (json_int_t)p->src_acked,
+		"target_position", (json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw,
+		"lag_records", (json_int_t)partition_lag_records(p), "lag_seconds",
+		partition_lag_seconds(p, wall), "records", (json_int_t)p->counters.records);
+}
+
+static json_t *topic_json(const struct topic_entry *t, int64_t wall)
+{
+	json_t *parts = json_array();
+	for (int32_t i = 0; i < t->slots_n; i++)
+		json_array_append_new(parts, partition_json(t->slots[i]->p, wall));
+	return json_pack("{s:s, s:s, s:s, s:o}", "source", t->source_name, "target", t->target_name,
+			 "problem", t->problem.text, "partitions", parts);
+}
+
+static json_t *link_json(const struct link *k, int64_t wall)
+{
+	const char *reason;
+	int64_t since, lag = 0;
+	enum mirror_state state = link_state(k, &reason, &since);
+	json_t *topics = json_array();
+	size_t n;
+	struct topic_entry **list = link_topics_sorted(k, &n);
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(topics, topic_json(list[i], wall));
+		for (int32_t p = 0; p < list[i]->slots_n; p++) {
+			int64_t x = partition_lag_records(list[i]->slots[p]->p);
+			lag += x > 0 ? x : 0;
+		}
+	}
+	mem_free(list);
+	const struct link_config *c = link_config(k);
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o}", "name", c->name, "source",
+			 c->source->name, "target", c->target->name, "state",
+			 mirror_state_name(state), "reason", reason, "ready", (int)link_ready(k),
+			 "since_ms", (json_int_t)since, "lag_records", (json_int_t)lag, "topics",
+			 topics);
+}
+
+static int dump_to_buf(const char *p, size_t n, void *arg)
+{
+	struct buf *out = arg;
+	buf_put(out, p, n);
+	return out->err == ERR_OK ? 0 : -1;
+}
+
+void status_links(const struct status_source *s, const char *only, struct buf *out)
+{
+	int64_t wall = clock_wall_ms(s->clock);
+	json_t *links = json_array();
+	for (size_t i = 0; i < s->links_n; i++)
+		if (only == NULL || strcmp(only, link_config(s->links[i])->name) == 0)
+			json_array_append_new(links, link_json(s->links[i], wall));
+	json_t *root = json_pack("{s:o}", "links", links);
+	if (root == NULL || json_dump_callback(root, dump_to_buf, out, JSON_COMPACT) != 0)
+		out->err = out->err == ERR_OK ? ERR_NOMEM : out->err;
+	json_decref(root);
+}

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: one pair of clusters for nearly all tests, a folder and unique topic names for each."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from harness.broker import Cluster
+from harness.certs import Authority
+from harness.client import Client
+from harness.mirror import Mirror, mm2_properties
+from harness.paths import MIRROR
+
+# The source's brokers take larger batches than the target's, whose limit is the default of 1 MiB.
+EAST_MESSAGE_BYTES = 8 << 20
+
+
+class Topic(Protocol):
+    """Gives topic names of the test's own."""
+
+    def __call__(self, name: str = "t") -> str: ...
+
+
+@dataclass
+class Pair:
+    """Two clusters, `east` mirrored to `west`, and the folder of the test that looks at them."""
+
+    east: Cluster
+    west: Cluster
+    source: Client
+    target: Client
+    folder: Path
+    _names: Iterator[int] = field(default_factory=itertools.count)
+
+    def mirror(
+        self,
+        topics: str,
+        *,
+        listener: tuple[str, str] = ("PLAINTEXT", "PLAINTEXT"),
+        more: Mapping[str, str] | None = None,
+    ) -> Mirror:
+        """A mirror of these topics, not started; `more` are further properties."""
+        props = mm2_properties(self.east, self.west, topics, listener=listener, more=more)
+        return Mirror(self.folder, props, name=f"mirror{next(self._names)}")
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def clusters(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[tuple[Cluster, Cluster]]:
+    folder = tmp_path_factory.mktemp("clusters")
+    east = Cluster(
+        "east",
+        folder,
+        authority=authority,
+        overrides={"message.max.bytes": str(EAST_MESSAGE_BYTES)},
+    ).start()
+    west = Cluster("west", folder, authority=authority).start()
+    try:
+        yield east.wait_ready(), west.wait_ready()
+    finally:
+        east.stop()
+        west.stop()
+
+
+@pytest.fixture(scope="session")
+def clients(clusters: tuple[Cluster, Cluster]) -> tuple[Client, Client]:
+    return Client(clusters[0]), Client(clusters[1])
+
+
+@pytest.fixture
+def pair(clusters: tuple[Cluster, Cluster], clients: tuple[Client, Client], tmp_path: Path) -> Pair:
+    return Pair(*clusters, *clients, tmp_path)
+
+
+@pytest.fixture
+def topic(request: pytest.FixtureRequest) -> Topic:
+    """Topic names of this test's own, since the clusters are shared."""
+    test = request.node.name.removeprefix("test_")
+    safe = "".join(c if c.isalnum() or c == "-" else "-" for c in test)
+
+    def named(name: str = "t") -> str:
+        return f"{safe.strip('-')}-{name}"
+
+    return named
+
+
+def pytest_configure() -> None:
+    if not MIRROR.exists():
+        raise pytest.UsageError(f"{MIRROR} is not built; ops/test builds it")

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Short words for what tests do to a cluster, over confluent-kafka (librdkafka)."""
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterable, Iterator, Sequence
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
+
+from .broker import Cluster
+from .process import wait_for
+
+Headers = tuple[tuple[str, bytes | None], ...]
+TIMESTAMP_TYPES = {0: "none", 1: "create", 2: "append"}
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a reader sees of one record, its offset apart."""
+
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+    timestamp: int = 0  # milliseconds; 0 in a record to produce: now
+    timestamp_type: str = "create"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A record and where it lies."""
+
+    offset: int
+    record: Record
+
+
+class Client:
+    """One cluster as a test sees it."""
+
+    def __init__(self, cluster: Cluster):
+        self.cluster = cluster
+        self.config: dict[str, Any] = {
+            "bootstrap.servers": cluster.bootstrap(),
+            "log_level": 2,
+            "topic.metadata.refresh.interval.ms": 1000,
+            "reconnect.backoff.max.ms": 500,
+        }
+        self.admin = AdminClient(dict(self.config))
+        self.reader = self._consumer()  # for offsets; never assigned anything
+
+    # -- topics
+
+    def create_topic(
+        self, topic: str, partitions: int = 1, replication: int = 1, **config: str | int
+    ) -> None:
+        """Config names take "_" for "."."""
+        entries = {key.replace("_", "."): str(value) for key, value in config.items()}
+        _result(
+            self.admin.create_topics([NewTopic(topic, partitions, replication, config=entries)])
+        )
+        wait_for(
+            f"topic {topic}",
+            lambda: self.leaders(topic).count(-1) == 0 and len(self.leaders(topic)) == partitions,
+        )
+
+    def delete_topic(self, topic: str) -> None:
+        _result(self.admin.delete_topics([topic]))
+        wait_for(f"{topic} gone", lambda: topic not in self.topics())
+
+    def topics(self) -> dict[str, int]:
+        """Topic name -> number of partitions."""
+        return {
+            name: len(meta.partitions)
+            for name, meta in self.admin.list_topics(timeout=10).topics.items()
+        }
+
+    def leaders(self, topic: str) -> list[int]:
+        """The leader's node id of each partition, -1 where there is none."""
+        meta = self.admin.list_topics(topic, timeout=10).topics[topic]
+        if meta.error is not None:
+            raise KafkaException(meta.error)
+        return [meta.partitions[p].leader for p in sorted(meta.partitions)]
+
+    def in_sync(self, topic: str) -> list[list[int]]:
+        """The in-sync replicas of each partition."""
+        partitions = self.admin.list_topics(topic, timeout=10).topics[topic].partitions
+        return [sorted(partitions[p].isrs) for p in sorted(partitions)]
+
+    def grow_topic(self, topic: str, partitions: int) -> None:
+        _result(self.admin.create_partitions([NewPartitions(topic, partitions)]))
+        wait_for(
+            f"{topic} grown",
+            lambda: len(self.leaders(topic)) == partitions and -1 not in self.leaders(topic),
+        )
+
+    def alter_config(self, topic: str, **config: str | int | None) -> None:
+        """None deletes the override."""
+        entries = [
+            ConfigEntry(
+                key.replace("_", "."),
+                None if value is None else str(value),
+                incremental_operation=(
+                    AlterConfigOpType.DELETE if value is None else AlterConfigOpType.SET
+                ),
+            )
+            for key, value in config.items()
+        ]
+        _result(
+            self.admin.incremental_alter_configs(
+                [ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)]
+            )
+        )
+
+    def topic_config(self, topic: str) -> dict[str, str]:
+        """The overrides that the topic has itself."""
+        found = _result(
+            self.admin.describe_configs([ConfigResource(ConfigResource.Type.TOPIC, topic)])
+        )
+        return {name: entry.value for name, entry in found.items() if entry.source == 1}
+
+    def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
+        """Move the log start offset up to `before`, as retention does."""
+        _result(self.admin.delete_records([TopicPartition(topic, partition, before)]))
+
+    # -- producing
+
+    def produce(
+        self,
+        topic: str,
+        records: Iterable[Record],
+        partition: int = 0,
+        codec: str = "none",
+        **config: Any,
+    ) -> None:
+        """Produce in order and wait for every acknowledgement."""
+        producer = self._producer(
+            {
+                "compression.type": codec,
+                "linger.ms": 5,
+                "enable.idempotence": True,
+                **_dotted(config),
+            }
+        )
+        failed: list[KafkaError] = []
+        _send(producer, topic, records, partition, failed)
+        left = producer.flush(60)
+        if failed or left:
+            raise KafkaException(failed[0] if failed else f"{left} records not acknowledged")
+
+    def produce_spread(
+        self,
+        topic: str,
+        records: Iterable[Record],
+        partitions: int,
+        codec: str = "none",
+        **config: Any,
+    ) -> None:
+        """Like `produce`, the records dealt out to the partitions in turn."""
+        producer = self._producer(
+            {
+                "compression.type": codec,
+                **_dotted(config),
+                "queue.buffering.max.messages": 1_000_000,
+            }
+        )
+        failed: list[KafkaError] = []
+        for number, record in enumerate(records):
+            _send(producer, topic, [record], number % partitions, failed)
+        if producer.flush(120) or failed:
+            raise KafkaException(failed[0] if failed else "not acknowledged")
+
+    def transaction(
+        self,
+        topic: str,
+        records: Iterable[Record],
+        *,
+        commit: bool,
+        partition: int = 0,
+        codec: str = "none",
+        name: str = "tests",
+    ) -> None:
+        with self.open_transaction(topic, records, partition, codec, name) as producer:
+            if commit:
+                producer.commit_transaction(30)
+            else:
+                producer.abort_transaction(30)
+
+    @contextmanager
+    def open_transaction(
+        self,
+        topic: str,
+        records: Iterable[Record],
+        partition: int = 0,
+        codec: str = "none",
+        name: str = "tests",
+    ) -> Iterator[Producer]:
+        """The records are in the log, their transaction is open; the caller ends it."""
+        producer = self._producer({"transactional.id": name, "compression.type": codec})
+        producer.init_transactions(30)
+        producer.begin_transaction()
+        failed: list[KafkaError] = []
+        _send(producer, topic, records, partition, failed)
+        if producer.flush(30) or failed:
+            raise KafkaException(failed[0] if failed else "not acknowledged")
+        yield producer
+
+    def _producer(self, extra: dict[str, Any]) -> Producer:
+        return Producer({**self.config, "message.timeout.ms": 60000, **extra})
+
+    # -- reading
+
+    def offsets(self, topic: str, partition: int = 0) -> tuple[int, int]:
+        """The log start offset and the high watermark."""
+        low, high = self.reader.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+        return low, high
+
+    def end_offsets(self, topic: str) -> list[int]:
+        """The high watermark of each partition."""
+        return [self.offsets(topic, partition)[1] for partition in range(len(self.leaders(topic)))]
+
+    def read(
+        self, topic: str, partition: int = 0, isolation: str = "read_committed"
+    ) -> list[Stored]:
+        """Every record of the partition from its start to its end at this moment."""
+        return list(self.records(topic, partition, isolation))
+
+    def records(
+        self,
+        topic: str,
+        partition: int = 0,
+        isolation: str = "read_committed",
+        patience: float = 60,
+    ) -> Iterator[Stored]:
+        """The same one by one; TimeoutError when none comes for `patience` seconds."""
+        reader = self._consumer(isolation)
+        try:
+            reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
+            last = time.monotonic()
+            while time.monotonic() - last < patience:
+                for message in reader.consume(10_000, 0.2):
+                    error = message.error()
+                    last = time.monotonic()
+                    if error is None:
+                        yield Stored(message.offset() or 0, _record(message))
+                    elif error.code() == KafkaError._PARTITION_EOF:
+                        return
+                    else:
+                        raise KafkaException(error)
+            raise TimeoutError(f"reading {topic}-{partition}")
+        finally:
+            reader.close()
+
+    def _consumer(self, isolation: str = "read_committed") -> Consumer:
+        return Consumer(
+            {
+                **self.config,
+                "group.id": "unused",
+                "enable.auto.commit": False,
+                "isolation.level": isolation,
+                "enable.partition.eof": True,
+                "auto.offset.reset": "error",
+                "check.crcs": True,
+                "fetch.wait.max.ms": 50,
+                "fetch.message.max.bytes": 4 << 20,
+            }
+        )
+
+
+def _send(
+    producer: Producer,
+    topic: str,
+    records: Iterable[Record],
+    partition: int,
+    failed: list[KafkaError],
+) -> None:
+    def acknowledged(error: KafkaError | None, _message: Message) -> None:
+        if error is not None:
+            failed.append(error)
+
+    for record in records:
+        while True:
+            try:
+                producer.produce(
+                    topic,
+                    record.value,
+                    record.key,
+                    partition,
+                    on_delivery=acknowledged,
+                    timestamp=record.timestamp,
+                    headers=list(record.headers) or None,
+                )
+                break
+            except BufferError:
+                producer.poll(0.1)
+        producer.poll(0)
+
+
+def _record(message: Message) -> Record:
+    kind, timestamp = message.timestamp()
+    headers: Any = message.headers() or ()
+    return Record(message.key(), message.value(), tuple(headers), timestamp, TIMESTAMP_TYPES[kind])
+
+
+def _result(futures: dict[Any, Any]) -> Any:
+    """The value of the one future, its error raised."""
+    (future,) = futures.values()
+    return future.result(30)
+
+
+def _dotted(config: dict[str, Any]) -> dict[str, Any]:
+    return {key.replace("_", "."): value for key, value in config.items()}
+
+
+def numbered(count: int, start: int = 0, size: int = 0, key: bool = True) -> Sequence[Record]:
+    """`count` records that tell their number, padded to `size` bytes of value."""
+    return [
+        Record(b"k%d" % i if key else None, (b"%010d " % i).ljust(size, b"x"))
+        for i in range(start, start + count)
+    ]

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The Kafka jars (fetched once by Maven into the cache folder) and the command line of a JVM."""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from pathlib import Path
+
+from .paths import CACHE, INTEROP
+
+POM = INTEROP / "pom.xml"
+LOG4J = INTEROP / "log4j2.properties"
+
+# Tests start JVMs often and run them briefly: the first compiler alone and the smallest collector.
+QUICK_FLAGS = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xss512k", "-XX:-UsePerfData"]
+
+
+def jars() -> Path:
+    """The folder of jars, filled on first use and whenever pom.xml changes."""
+    want = hashlib.sha256(POM.read_bytes()).hexdigest()[:16]
+    folder = CACHE / "jars"
+    stamp = folder / f"{want}.stamp"
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "jars.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            subprocess.run(
+                [
+                    "mvn",
+                    "-q",
+                    "-B",
+                    "-f",
+                    str(POM),
+                    "dependency:copy-dependencies",
+                    f"-DoutputDirectory={folder}",
+                    "-DincludeScope=runtime",
+                ],
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+            stamp.touch()
+    return folder
+
+
+def command(
+    main: str, *args: str, heap: str = "-Xmx384m", flags: list[str] | None = None
+) -> list[str]:
+    """The argument vector that runs `main` with every Kafka jar on its class path."""
+    flags = QUICK_FLAGS if flags is None else flags
+    return [
+        "java",
+        heap,
+        *flags,
+        f"-Dlog4j2.configurationFile={LOG4J}",
+        "-Djava.awt.headless=true",
+        "-cp",
+        f"{jars()}/*",
+        main,
+        *args,
+    ]
