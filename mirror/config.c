@@ -51,6 +51,12 @@ static void finish_cluster(struct cluster_draft *d, const char *alias)
 	d->c.sasl_mechanism = d->mechanism == 0 ? NULL : config_table_mechanisms[d->mechanism];
 }
 
+/* No fault since there were `faults`: what was filled can be looked at. */
+static bool is_sound(const struct load *l, unsigned faults)
+{
+	return config_faults(l->c) == faults && !config_nomem(l->c);
+}
+
 /* One end of a link. Natively the cluster of that name; from MM2 the flow's own, with --set values
  * for the cluster over it. */
 static size_t load_end(struct load *l, const char *link, const char *alias, bool source)
@@ -67,7 +73,7 @@ static size_t load_end(struct load *l, const char *link, const char *alias, bool
 	}
 	finish_cluster(&d, alias);
 	size_t before = l->clusters_n, at = intern_cluster(l, &d);
-	if (l->clusters_n > before && config_faults(l->c) == faults)
+	if (l->clusters_n > before && is_sound(l, faults))
 		config_check_cluster(l->c, &d.c, l->warnings);
 	return at;
 }
@@ -101,9 +107,9 @@ static bool link_ends_exist(struct load *l, const char *name, const struct link_
 		return ok;
 	}
 	for (size_t i = 0; i < 2; i++) {
-		if (ends[i] != NULL && known(aliases, n, ends[i]))
+		if (known(aliases, n, ends[i]))
 			continue;
-		struct config_nearest near = {.word = ends[i] == NULL ? "" : ends[i]};
+		struct config_nearest near = {.word = ends[i]};
 		for (size_t k = 0; k < n; k++)
 			config_value_nearest(&near, aliases[k]);
 		config_fault(l->c, "link %s: there is no cluster %s%s%s%s", name, near.word,
@@ -119,7 +125,7 @@ static void load_link(struct load *l, const char *name)
 	struct link_draft d = {.enabled = false};
 	unsigned faults = config_faults(l->c);
 	config_fill(l->c, "links", name, &d);
-	if (!d.enabled || config_faults(l->c) > faults || !link_ends_exist(l, name, &d))
+	if (!d.enabled || !is_sound(l, faults) || !link_ends_exist(l, name, &d))
 		return;
 	d.link.name = name;
 	config_check_link(l->c, &d, l->warnings);
@@ -176,7 +182,7 @@ static enum err load_links(struct load *l)
 	for (size_t i = 0; i < n; i++)
 		load_link(l, names[i]);
 	check_names(l, names, n);
-	if (l->links_n == 0 && config_faults(l->c) == 0)
+	if (l->links_n == 0 && is_sound(l, 0))
 		config_fault(l->c, "%s: no link is enabled; %s", l->src->file,
 			     l->src->mm2 ? "set \"A->B.enabled = true\""
 					 : "write links: ( { source = \"a\"; target = \"b\"; } );");
@@ -223,7 +229,7 @@ static enum err load_all(struct load *l, struct errmsg *why)
 	for (size_t i = 0; i < l->src->sets_n && i < CONFIG_SETS_MAX; i++)
 		config_override(l->c, l->src->sets[i]);
 	config_fill(l->c, "", "", &m);
-	if (config_faults(l->c) == 0)
+	if (is_sound(l, 0))
 		config_check_mirror(l->c, &m.m);
 	e = load_links(l);
 	if (e == ERR_OK)

@@ -46,8 +46,8 @@
 const struct mm2_key mm2_keys[] = {
 	/* driver */
 	{"clusters", MM2_AT_DRIVER, MM2_CODE, .why = "the aliases"},
-	{"config.providers", MM2_AT_DRIVER | CONN | WORK, MM2_CODE, .why = "FileConfigProvider, DirectoryConfigProvider, EnvVarConfigProvider"},
-	{"config.providers.", MM2_AT_DRIVER | CONN | WORK | MM2_PREFIX, MM2_CODE, .why = "their class, allowed.paths, allowlist.pattern"},
+	{"config.providers", MM2_AT_DRIVER, MM2_CODE, .why = "FileConfigProvider, DirectoryConfigProvider, EnvVarConfigProvider"},
+	{"config.providers.", MM2_AT_DRIVER | MM2_PREFIX, MM2_CODE, .why = "their class, allowed.paths, allowlist.pattern"},
 	{"dedicated.mode.enable.internal.rest", MM2_AT_DRIVER, MM2_IGNORED, .same = "false", .why = "processes need no REST between them"},
 
 	/* all connectors */

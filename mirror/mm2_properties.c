@@ -5,6 +5,9 @@
  * continue), a key up to the first unescaped "=", ":" or blank, escapes \t \n \r \f \uXXXX, and any
  * other escaped character stands for itself. A later value of a key replaces an earlier one.
  *
+ * One oddity of Java is left out: a lone backslash at the end of the file gives it an empty key
+ * with an empty value.
+ *
  * The cursor hands out characters of the logical line with their escapes still marked, so that an
  * escaped "=" does not end a key.
  */
@@ -24,6 +27,7 @@ struct cursor {
 	size_t at;
 	unsigned line; /* of `at` */
 	enum mm2_encoding encoding;
+	size_t inside;     /* bytes left of a UTF-8 character that was begun */
 	const char *fault; /* set with BROKEN */
 };
 
@@ -114,9 +118,10 @@ static enum kind take_raw(struct cursor *c, uint32_t *out)
 	if (*out == 0)
 		return broken(c, "a NUL byte");
 	if (c->encoding == MM2_UTF8 && *out >= 0x80) {
-		bool inside = *out < 0xc0;
-		if (!inside && bytes_utf8(c->text, c->at) == 0)
+		c->inside = c->inside > 0 ? c->inside : bytes_utf8(c->text, c->at);
+		if (c->inside == 0)
 			return broken(c, "not UTF-8");
+		c->inside--;
 		*out |= RAW_BYTE;
 	}
 	c->at++;
@@ -173,12 +178,14 @@ static void put_utf8(struct buf *b, uint32_t c)
 	}
 }
 
-/* Reads one logical line into key and value. */
-static enum kind take_line(struct cursor *c, struct buf *key, struct buf *value)
+/* Reads one logical line into key and value. `*empty`: it had no character at all, which is no
+ * entry; a line "=" is one, with an empty key. */
+static enum kind take_line(struct cursor *c, struct buf *key, struct buf *value, bool *empty)
 {
 	uint32_t ch;
 	bool separated = false;
 	enum kind k = take(c, &ch);
+	*empty = k == END_OF_LINE;
 	for (; k == PLAIN || k == ESCAPED; k = take(c, &ch)) {
 		if (k == PLAIN && (is_blank(ch) || ch == '=' || ch == ':'))
 			break;
@@ -265,6 +272,13 @@ static enum err parse_line(struct parse *p, struct errmsg *why)
 {
 	struct cursor *c = &p->cursor;
 	skip_blanks(c);
+	/* A backslash alone on its line goes on with a line that is still a new one. */
+	while (peek(c) == '\\' && c->at + 1 < c->text.n &&
+	       (c->text.p[c->at + 1] == '\n' || c->text.p[c->at + 1] == '\r')) {
+		c->at++;
+		skip_eol(c);
+		skip_blanks(c);
+	}
 	if (peek(c) == '#' || peek(c) == '!')
 		while (c->at < c->text.n && !at_eol(c))
 			c->at++;
@@ -277,10 +291,10 @@ static enum err parse_line(struct parse *p, struct errmsg *why)
 	unsigned line = c->line;
 	buf_clear(&p->key);
 	buf_clear(&p->value);
-	if (take_line(c, &p->key, &p->value) == BROKEN)
+	bool empty;
+	if (take_line(c, &p->key, &p->value, &empty) == BROKEN)
 		return errmsg_set(why, ERR_MALFORMED, "line %u: %s", c->line, c->fault);
-	/* A line that is one backslash and a blank line behind it. */
-	if (p->key.len == 0 && p->value.len == 0)
+	if (empty)
 		return ERR_OK;
 	enum err e = keep(p, line);
 	if (e == ERR_LIMIT)

@@ -41,8 +41,6 @@ static enum err load_one(const struct mm2_properties *p, const char *name, struc
 	const struct mm2_property *paths = param(p, name, "param.allowed.paths");
 	const struct mm2_property *pattern = param(p, name, "param.allowlist.pattern");
 	size_t k = 0;
-	if (class == NULL)
-		return errmsg_set(why, ERR_CONFIG, "config.providers.%s.class is not set", name);
 	while (k < CLASSES && strcmp(classes[k].name, class->value) != 0)
 		k++;
 	if (k == CLASSES)
@@ -82,6 +80,10 @@ enum err mm2_provider_load(const struct mm2_properties *p, struct arena *a,
 		return errmsg_set(why, ERR_CONFIG, "%u: config.providers: more than %d", list->line,
 				  MM2_PROVIDERS_MAX);
 	for (size_t i = 0; i < n; i++) {
+		if (param(p, names[i], "class") == NULL)
+			return errmsg_set(why, ERR_CONFIG,
+					  "%u: config.providers.%s.class is not set", list->line,
+					  names[i]);
 		enum err e = load_one(p, names[i], a, &out->items[i], why);
 		if (e != ERR_OK)
 			return e;

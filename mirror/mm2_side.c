@@ -16,7 +16,7 @@
 #include "lib/base/buf.h"
 #include "lib/base/config_value.h"
 
-enum { KEY_TEXT_MAX = 512 };
+enum { KEY_TEXT_MAX = 512, WARNING_MAX = 1024 };
 
 static const struct mm2_property *find(const struct mm2_side *s, const char *a, const char *b,
 				       const char *key)
@@ -73,12 +73,17 @@ void mm2_side_fault(struct mm2 *m, const struct mm2_property *p, const char *fmt
 
 void mm2_side_warn(struct mm2 *m, const struct mm2_property *p, const char *fmt, ...)
 {
+	char text[sizeof(struct errmsg)], line[WARNING_MAX];
 	va_list ap;
-	fprintf(m->warnings, "%s:%u: %s: ", m->file, p->line, p->key);
 	va_start(ap, fmt);
-	vfprintf(m->warnings, fmt, ap);
+	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	putc('\n', m->warnings);
+	snprintf(line, sizeof line, "%s:%u: %s: %s\n", m->file, p->line, p->key, text);
+	/* Out of memory here only means that a warning may come twice. */
+	if (map_get(m->told, bytes_str(line)) == NULL)
+		fputs(line, m->warnings);
+	enum err ignored = map_put(m->told, bytes_str(line), m);
+	(void)ignored;
 }
 
 void mm2_side_put(const struct mm2_side *s, const char *to, const char *value,

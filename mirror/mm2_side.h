@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "lib/base/config.h"
+#include "lib/base/map.h"
 #include "mirror/mm2_keys.h"
 #include "mirror/mm2_properties.h"
 
@@ -19,6 +20,7 @@ struct mm2 {
 	struct mm2_properties props;
 	const char *const *aliases;
 	size_t aliases_n;
+	struct map *told; /* warnings that were written: flows share properties */
 };
 
 struct mm2_side {

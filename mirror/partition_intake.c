@@ -30,6 +30,7 @@ static enum err intake_unit(struct partition *p, struct frame *frame, struct byt
 	if (u == NULL)
 		return ERR_NOMEM;
 	u->cause = cause;
+	u->raw = cause != UNIT_FORWARDED;
 	u->trim_before = p->src_next;
 	u->fetched_ms = clock_mono_ms(p->env->clock);
 	p->src_next = u->src_end;

@@ -42,13 +42,13 @@ static bool small(const struct unit *u)
 static size_t group_size(const struct partition *p)
 {
 	const struct unit *first = p->waiting.head;
-	bool slow = first->cause != UNIT_FORWARDED;
+	bool slow = first->raw;
 	size_t n = 0, bytes = 0;
 
 	if (!slow && (p->in_flight.n < COALESCE_IN_FLIGHT || p->waiting.n < COALESCE_UNITS))
 		return 0;
 	for (const struct unit *u = first; u != NULL && n < GROUP_UNITS; u = u->next) {
-		bool fits = slow ? u->cause == first->cause : small(u);
+		bool fits = slow ? u->raw && u->cause == first->cause : small(u);
 		if (!fits || batch_codec(&u->head) != batch_codec(&first->head) ||
 		    (n > 0 && u->whole.n > GROUP_BYTES - bytes))
 			break;

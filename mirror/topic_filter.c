@@ -20,7 +20,14 @@ enum {
 	DEPTH_LIMIT = 10 * 1000,
 	HEAP_LIMIT = 2048, /* KiB */
 	NEST_LIMIT = 32,   /* parentheses */
-	PATTERN_MAX = 64 * 1024
+	PATTERN_MAX = 32 * 1024,
+	LIST_MEMORY_MAX = 16 * 1024 * 1024
+};
+
+/* A compiled part of a list: any part may match. */
+struct part {
+	pcre2_code *code;
+	struct part *next;
 };
 
 struct topic_filter {
@@ -28,8 +35,8 @@ struct topic_filter {
 	pcre2_compile_context *compile;
 	pcre2_match_context *match;
 	pcre2_match_data *data;
-	pcre2_code *include; /* NULL: nothing */
-	pcre2_code *exclude;
+	struct part *include; /* NULL: nothing */
+	struct part *exclude;
 	uint64_t *exceeded; /* apart, so that a match can count in a const filter */
 };
 
@@ -75,6 +82,7 @@ static const char *not_java(const char *p)
 	return NULL;
 }
 
+/* ERR_LIMIT: too large for PCRE2. */
 static enum err compile(struct topic_filter *f, const char *text, pcre2_code **out,
 			struct errmsg *why)
 {
@@ -89,53 +97,103 @@ static enum err compile(struct topic_filter *f, const char *text, pcre2_code **o
 	/* PCRE2's own code for a failed allocation (ERR21). */
 	if (code == PCRE2_ERROR_HEAP_FAILED)
 		return errmsg_set(why, ERR_NOMEM, "pattern %.80s: out of memory", text);
+	if (code == PCRE2_ERROR_PATTERN_TOO_LARGE)
+		return errmsg_set(why, ERR_LIMIT, "pattern %.80s: too large", text);
 	PCRE2_UCHAR reason[128];
 	pcre2_get_error_message(code, reason, sizeof reason);
 	return errmsg_set(why, ERR_CONFIG, "pattern \"%.80s\": %s (at character %zu)", text,
 			  (const char *)reason, (size_t)at + 1);
 }
 
-/* Each item is compiled alone first, for a message that names it, then all of them joined. */
-static enum err compile_list(struct topic_filter *f, const char *list, pcre2_code **out,
-			     struct errmsg *why)
+/* "(?i)" and the like: in one joined pattern it reaches into the items behind it. */
+static bool has_open_flag(const char *p)
 {
-	struct arena arena;
+	for (p = strstr(p, "(?"); p != NULL; p = strstr(p + 2, "(?"))
+		if (p[2 + strspn(p + 2, "-dimsuxU")] == ')')
+			return true;
+	return false;
+}
+
+static enum err compile_joined(struct topic_filter *f, const char *const *items, size_t n,
+			       pcre2_code **out, struct errmsg *why)
+{
 	struct buf joined;
-	const char *const *items;
-	size_t n;
-	enum err e = ERR_NOMEM;
-	arena_init(&arena, (size_t)PATTERN_MAX * 4);
 	buf_init(&joined, PATTERN_MAX);
-	if (!config_value_split(&arena, list, &items, &n)) {
-		errmsg_set(why, e, "patterns: out of memory, or too many of them");
-		goto out;
-	}
 	for (size_t i = 0; i < n; i++) {
-		const char *odd = not_java(items[i]);
-		pcre2_code *one;
-		if (odd != NULL) {
-			e = errmsg_set(why, ERR_CONFIG, "pattern \"%.80s\": %s", items[i], odd);
-			goto out;
-		}
-		e = compile(f, items[i], &one, why);
-		if (e != ERR_OK)
-			goto out;
-		pcre2_code_free(one);
 		if (i > 0)
 			buf_put_u8(&joined, '|');
 		buf_put_str(&joined, items[i]);
 	}
 	buf_put_u8(&joined, '\0');
-	if (joined.err == ERR_LIMIT)
-		e = errmsg_set(why, ERR_CONFIG, "patterns: longer than %d bytes", PATTERN_MAX);
-	else if (joined.err != ERR_OK)
-		e = errmsg_set(why, joined.err, "patterns: out of memory");
+	enum err e = joined.err;
+	if (e == ERR_OK)
+		e = compile(f, (const char *)joined.p, out, why);
 	else
-		e = n == 0 ? ERR_OK : compile(f, (const char *)joined.p, out, why);
-out:
+		errmsg_set(why, e, "patterns: %s", err_text(e));
 	buf_fini(&joined);
-	arena_fini(&arena);
 	return e;
+}
+
+/*
+ * As many items to one compiled pattern as PCRE2 can hold (its code has a limit of 64 KiB; a list
+ * of a few thousand names is longer). A part that is refused for its size is tried again with half
+ * the items.
+ */
+static enum err compile_parts(struct topic_filter *f, const char *const *items, size_t n,
+			      struct part **end, struct errmsg *why)
+{
+	size_t size = n;
+	for (size_t at = 0; at < n; at += size) {
+		size = size < n - at ? size : n - at;
+		struct part *p = mem_zalloc(1, sizeof *p);
+		if (p == NULL)
+			return errmsg_set(why, ERR_NOMEM, "patterns: out of memory");
+		enum err e = compile_joined(f, items + at, size, &p->code, why);
+		while (e == ERR_LIMIT && size > 1) {
+			size = (size + 1) / 2;
+			e = compile_joined(f, items + at, size, &p->code, why);
+		}
+		*end = p;
+		end = &p->next;
+		if (e != ERR_OK)
+			return e == ERR_LIMIT ? ERR_CONFIG : e;
+		for (size_t i = at; i < at + size && at + size < n; i++)
+			if (has_open_flag(items[i]))
+				return errmsg_set(
+					why, ERR_CONFIG,
+					"pattern \"%.80s\": a flag for all that follows is "
+					"not supported in a list of this size",
+					items[i]);
+	}
+	return ERR_OK;
+}
+
+/* Each item is compiled alone first, for a message that names it, then all of them joined. */
+static enum err compile_list(struct topic_filter *f, const char *list, struct part **out,
+			     struct errmsg *why)
+{
+	struct arena arena;
+	const char *const *items;
+	size_t n;
+	enum err e = ERR_OK;
+	arena_init(&arena, LIST_MEMORY_MAX);
+	if (!config_value_split(&arena, list, &items, &n)) {
+		arena_fini(&arena);
+		return errmsg_set(why, ERR_NOMEM, "patterns: out of memory, or too many of them");
+	}
+	for (size_t i = 0; i < n && e == ERR_OK; i++) {
+		const char *odd = not_java(items[i]);
+		pcre2_code *one = NULL;
+		if (odd != NULL)
+			e = errmsg_set(why, ERR_CONFIG, "pattern \"%.80s\": %s", items[i], odd);
+		else
+			e = compile(f, items[i], &one, why);
+		pcre2_code_free(one);
+	}
+	if (e == ERR_OK)
+		e = compile_parts(f, items, n, out, why);
+	arena_fini(&arena);
+	return e == ERR_LIMIT ? ERR_CONFIG : e;
 }
 
 enum err topic_filter_new(const char *include, const char *exclude, struct topic_filter **out,
@@ -171,12 +229,22 @@ err_after_filter:
 	return e;
 }
 
+static void free_parts(struct part *p)
+{
+	while (p != NULL) {
+		struct part *next = p->next;
+		pcre2_code_free(p->code);
+		mem_free(p);
+		p = next;
+	}
+}
+
 void topic_filter_free(struct topic_filter *f)
 {
 	if (f == NULL)
 		return;
-	pcre2_code_free(f->include);
-	pcre2_code_free(f->exclude);
+	free_parts(f->include);
+	free_parts(f->exclude);
 	pcre2_match_data_free(f->data);
 	pcre2_match_context_free(f->match);
 	pcre2_compile_context_free(f->compile);
@@ -187,25 +255,27 @@ void topic_filter_free(struct topic_filter *f)
 
 enum outcome { NO, YES, OVER };
 
-static enum outcome match_one(const struct topic_filter *f, const pcre2_code *code,
-			      const char *name)
+static enum outcome match_any(const struct topic_filter *f, const struct part *p, const char *name)
 {
-	if (code == NULL)
-		return NO;
-	int rc = pcre2_match(code, (PCRE2_SPTR)name, strlen(name), 0, PCRE2_NO_UTF_CHECK, f->data,
-			     f->match);
-	/* 0: matched, with more groups than the match data holds. */
-	if (rc >= 0)
-		return YES;
-	return rc == PCRE2_ERROR_NOMATCH ? NO : OVER;
+	enum outcome all = NO;
+	for (; p != NULL && all != YES; p = p->next) {
+		int rc = pcre2_match(p->code, (PCRE2_SPTR)name, strlen(name), 0, PCRE2_NO_UTF_CHECK,
+				     f->data, f->match);
+		/* 0: matched, with more groups than the match data holds. */
+		if (rc >= 0)
+			all = YES;
+		else if (rc != PCRE2_ERROR_NOMATCH)
+			all = OVER;
+	}
+	return all;
 }
 
 bool topic_filter_match(const struct topic_filter *f, const char *name)
 {
-	enum outcome in = match_one(f, f->include, name);
+	enum outcome in = match_any(f, f->include, name);
 	/* An exclude list that cannot be decided excludes: copying what should not leave a cluster
 	 * is worse than a topic that is missing, and that is told. */
-	enum outcome ex = in == YES ? match_one(f, f->exclude, name) : NO;
+	enum outcome ex = in == YES ? match_any(f, f->exclude, name) : NO;
 	if (in == OVER || ex == OVER)
 		++*f->exceeded;
 	return in == YES && ex == NO;

@@ -82,15 +82,24 @@ unsigned config_faults(const struct config *c)
 	return c->faults_n;
 }
 
+bool config_nomem(const struct config *c)
+{
+	return c->nomem;
+}
+
 void config_fault(struct config *c, const char *fmt, ...)
 {
-	if (c->faults_n++ >= CONFIG_FAULTS_MAX)
-		return;
 	char text[sizeof(struct errmsg)];
 	va_list ap;
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
+	/* An object that is filled for two users has its faults twice. */
+	for (unsigned i = 0; i < c->faults_n && i < CONFIG_FAULTS_MAX; i++)
+		if (strcmp(c->faults[i], text) == 0)
+			return;
+	if (c->faults_n++ >= CONFIG_FAULTS_MAX)
+		return;
 	const char *copy = arena_strndup(c->arena, bytes_str(text));
 	if (copy == NULL)
 		c->nomem = true;
@@ -178,7 +187,7 @@ static void fault_unknown(struct config *c, const struct config_put *p)
 		config_fault(c, "%s: unknown setting", p->origin);
 }
 
-static void note_object(struct config *c, const char *section, const char *name)
+void config_object(struct config *c, const char *section, const char *name)
 {
 	size_t n = 0;
 	for (struct object *o = c->objects; o != NULL; o = o->next, n++)
@@ -213,7 +222,7 @@ void config_put(struct config *c, const struct config_put *p)
 		return;
 	}
 	if (*p->section != '\0')
-		note_object(c, p->section, p->name);
+		config_object(c, p->section, p->name);
 	struct entry *e = map_get(c->entries, bytes_of(text, n));
 	if (e == NULL) {
 		e = arena_zalloc(c->arena, 1, sizeof *e);
@@ -296,6 +305,11 @@ static void override(struct config *c, const char *path, const char *value, cons
 		p.section = in->name;
 		p.name = name;
 		p.key = dot + 1;
+		if (in->first != NULL && strstr(name, in->joiner) == NULL) {
+			config_fault(c, "%s: write %s.%s%s%s.KEY=VALUE", origin, in->name,
+				     in->first, in->joiner, in->second);
+			return;
+		}
 		if (in->first != NULL)
 			put_name_keys(c, in, &p);
 	}
@@ -461,7 +475,7 @@ static void fill_row(struct config *c, const struct config_row *row, const struc
 		else if (e != NULL)
 			fault_value(c, row, e);
 		else
-			assert(!"a default of the table is not valid");
+			assert(false && "a default of the table is not valid");
 	}
 }
 
@@ -510,53 +524,12 @@ enum err config_result(struct config *c, FILE *out, struct errmsg *why)
 
 /* ---- filled objects ---- */
 
-static bool same_text(const char *a, const char *b)
-{
-	return bytes_eq(bytes_str(a), bytes_str(b));
-}
-
-static bool same_array(const struct config_row *row, const void *a, const void *b)
-{
-	const char *const *va, *const *vb;
-	size_t na, nb;
-	memcpy(&va, (const uint8_t *)a + row->offset, sizeof va);
-	memcpy(&vb, (const uint8_t *)b + row->offset, sizeof vb);
-	memcpy(&na, (const uint8_t *)a + row->count_offset, sizeof na);
-	memcpy(&nb, (const uint8_t *)b + row->count_offset, sizeof nb);
-	if (na != nb)
-		return false;
-	for (size_t i = 0; i < na; i++)
-		if (!same_text(va[i], vb[i]))
-			return false;
-	return true;
-}
-
-static bool same_value(const struct config_row *row, const void *a, const void *b)
-{
-	switch (row->type) {
-	case CONFIG_BOOL:
-	case CONFIG_INT:
-	case CONFIG_DURATION:
-	case CONFIG_BYTES:
-	case CONFIG_ENUM:
-		return config_value_get_int(row, a) == config_value_get_int(row, b);
-	case CONFIG_ARRAY:
-		return same_array(row, a, b);
-	case CONFIG_STRING:
-	case CONFIG_FILE:
-	case CONFIG_SECRET:
-	case CONFIG_LIST:
-		return same_text(config_value_get_str(row, a), config_value_get_str(row, b));
-	}
-	return false;
-}
-
 bool config_equal(const struct config_schema *schema, const char *section, const void *a,
 		  const void *b)
 {
 	for (size_t i = 0; i < schema->rows_n; i++)
 		if (strcmp(schema->rows[i].section, section) == 0 &&
-		    !same_value(&schema->rows[i], a, b))
+		    !config_value_same(&schema->rows[i], a, b))
 			return false;
 	return true;
 }

@@ -108,6 +108,9 @@ struct arena *config_arena(const struct config *c);
  * that names the nearest one. */
 void config_put(struct config *c, const struct config_put *p);
 
+/* Make an object known that may have no settings of its own. */
+void config_object(struct config *c, const char *section, const char *name);
+
 /* One "path=value" of the command line: a put, after all files. An object of a section that is a
  * list is made if there is none yet. */
 void config_override(struct config *c, const char *assignment);
@@ -125,7 +128,8 @@ void config_fill(struct config *c, const char *section, const char *name, void *
 /* Fill only what was put, and leave the other fields as they are. */
 void config_fill_set(struct config *c, const char *section, const char *name, void *object);
 
-/* Note a fault found by the caller; a whole sentence without the end mark. */
+/* Note a fault found by the caller; a whole sentence without the end mark. The same text counts
+ * once. */
 void config_fault(struct config *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /*
@@ -138,6 +142,9 @@ enum err config_result(struct config *c, FILE *out, struct errmsg *why) ERR_MUST
 
 /* Number of faults so far. */
 unsigned config_faults(const struct config *c);
+
+/* True once memory ran out: objects are then filled in part only, and must not be looked at. */
+bool config_nomem(const struct config *c);
 
 /* True if both objects hold the same values in all rows of the section. */
 bool config_equal(const struct config_schema *schema, const char *section, const void *a,

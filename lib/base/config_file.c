@@ -216,6 +216,7 @@ static void walk_named(struct walk *w, const config_setting_t *s)
 	for (int i = 0; i < n; i++) {
 		const config_setting_t *object = config_setting_get_elem(s, (unsigned)i);
 		w->name = config_setting_name(object);
+		config_object(w->c, w->section, w->name);
 		if (config_setting_is_group(object))
 			walk_group(w, object);
 		else

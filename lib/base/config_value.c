@@ -273,3 +273,44 @@ void config_value_set_str(const struct config_row *row, void *object, const char
 	assert(row->size == sizeof v);
 	memcpy((uint8_t *)object + row->offset, &v, sizeof v);
 }
+
+static bool same_text(const char *a, const char *b)
+{
+	return bytes_eq(bytes_str(a), bytes_str(b));
+}
+
+static bool same_array(const struct config_row *row, const void *a, const void *b)
+{
+	const char *const *va, *const *vb;
+	size_t na, nb;
+	memcpy(&va, (const uint8_t *)a + row->offset, sizeof va);
+	memcpy(&vb, (const uint8_t *)b + row->offset, sizeof vb);
+	memcpy(&na, (const uint8_t *)a + row->count_offset, sizeof na);
+	memcpy(&nb, (const uint8_t *)b + row->count_offset, sizeof nb);
+	if (na != nb)
+		return false;
+	for (size_t i = 0; i < na; i++)
+		if (!same_text(va[i], vb[i]))
+			return false;
+	return true;
+}
+
+bool config_value_same(const struct config_row *row, const void *a, const void *b)
+{
+	switch (row->type) {
+	case CONFIG_BOOL:
+	case CONFIG_INT:
+	case CONFIG_DURATION:
+	case CONFIG_BYTES:
+	case CONFIG_ENUM:
+		return config_value_get_int(row, a) == config_value_get_int(row, b);
+	case CONFIG_ARRAY:
+		return same_array(row, a, b);
+	case CONFIG_STRING:
+	case CONFIG_FILE:
+	case CONFIG_SECRET:
+	case CONFIG_LIST:
+		return same_text(config_value_get_str(row, a), config_value_get_str(row, b));
+	}
+	return false;
+}

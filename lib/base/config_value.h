@@ -47,5 +47,6 @@ int64_t config_value_get_int(const struct config_row *row, const void *object);
 void config_value_set_int(const struct config_row *row, void *object, int64_t v);
 const char *config_value_get_str(const struct config_row *row, const void *object);
 void config_value_set_str(const struct config_row *row, void *object, const char *v);
+bool config_value_same(const struct config_row *row, const void *a, const void *b);
 
 #endif

@@ -43,13 +43,13 @@ bool broker_host_valid(struct bytes host)
 	return true;
 }
 
-static void broker_log(const struct broker *b, enum log_level level, const char *event)
+static void broker_log(const struct broker *b, enum log_level level, const char *event,
+		       const char *reason)
 {
 	char name[HOST_MAX + 16];
 	snprintf(name, sizeof name, "%s:%u", b->at.host, b->at.port);
 	log_event(loop_log(b->loop), level, event, LOG_S("cluster", b->cfg->cluster),
-		  LOG_S("broker", name), LOG_I("node", b->id),
-		  LOG_S("reason", b->reason.text[0] == '\0' ? "connected" : b->reason.text));
+		  LOG_S("broker", name), LOG_I("node", b->id), LOG_S("reason", reason));
 }
 
 static void broker_on_ready(void *arg)
@@ -58,7 +58,7 @@ static void broker_on_ready(void *arg)
 	struct broker *b = s->broker;
 	if (b->reason.text[0] != '\0') {
 		b->reason.text[0] = '\0';
-		broker_log(b, LOG_INFO, "broker_reachable");
+		broker_log(b, LOG_INFO, "broker_reachable", "connected");
 	}
 	b->ev->on_ready(b->arg, b, s->number);
 }
@@ -69,7 +69,7 @@ static void broker_on_failed(void *arg, enum err e, const struct errmsg *why)
 	struct broker *b = s->broker;
 	if (!b->retired && strcmp(b->reason.text, why->text) != 0) {
 		b->reason = *why;
-		broker_log(b, LOG_WARN, "broker_unreachable");
+		broker_log(b, LOG_WARN, "broker_unreachable", why->text);
 	}
 	b->ev->on_failed(b->arg, b, s->number, e, why);
 }
@@ -157,12 +157,18 @@ struct channel *broker_peek(const struct broker *b, uint8_t channel)
 	return b->slots[channel].channel;
 }
 
+void broker_joined(const struct broker *b)
+{
+	broker_log(b, LOG_INFO, "broker_joined", "named in the metadata");
+}
+
 void broker_retire(struct broker *b)
 {
 	struct errmsg why;
 	errmsg_set(&why, ERR_CONNECT, "%s:%u: broker %d left the cluster", b->at.host, b->at.port,
 		   b->id);
 	b->retired = true;
+	broker_log(b, LOG_INFO, "broker_left", "no longer in the metadata");
 	for (size_t i = 0; i < CLIENT_CHANNELS_MAX; i++) {
 		if (b->slots[i].channel != NULL)
 			channel_retire(b->slots[i].channel, ERR_CONNECT, &why);

@@ -47,6 +47,9 @@ struct channel *broker_channel(struct broker *b, uint8_t channel);
 /* The channel if it was ever used, else NULL. */
 struct channel *broker_peek(const struct broker *b, uint8_t channel);
 
+/* Say that it came to a cluster that was known already. */
+void broker_joined(const struct broker *b);
+
 /* No longer part of the cluster: what waits fails, connections close when idle. */
 void broker_retire(struct broker *b);
 

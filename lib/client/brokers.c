@@ -389,12 +389,16 @@ static void retire(struct brokers *bs, struct broker *b)
 static struct broker *find_or_make(struct brokers *bs, const struct endpoint *at, enum err *e)
 {
 	struct broker *b = brokers_find(bs, at->id);
+	if (b != NULL) {
+		if (broker_move(b, at) != ERR_OK)
+			*e = ERR_NOMEM;
+		return b;
+	}
+	b = broker_new(bs->loop, bs->cfg, at, &broker_events, bs);
 	if (b == NULL)
-		b = broker_new(bs->loop, bs->cfg, at, &broker_events, bs);
-	else if (broker_move(b, at) != ERR_OK)
 		*e = ERR_NOMEM;
-	if (b == NULL)
-		*e = ERR_NOMEM;
+	else if (bs->known.n > 0)
+		broker_joined(b);
 	return b;
 }
 

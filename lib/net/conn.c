@@ -96,6 +96,7 @@ static void disconnect(struct conn *c)
 		loop_timer_stop(c->timer);
 	dial_cancel(c->dial);
 	c->dial = NULL;
+	framer_fini(&c->framer);
 	tls_stream_free(c->tls);
 	c->tls = NULL;
 	if (c->fd >= 0) {
@@ -398,7 +399,6 @@ static void on_timer(void *arg)
 static void destroy(struct conn *c)
 {
 	outq_release_done(&c->outq);
-	framer_fini(&c->framer);
 	loop_timer_free(c->timer);
 	mem_free(c->tls_host);
 	mem_free(c);

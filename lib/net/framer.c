@@ -6,8 +6,8 @@
  * the same system call.
  *
  * A frame's block has its full declared size at once. Pages that no byte was written to cost
- * nothing, and a peer that wants to pin `frame_max` bytes of memory can as well send them: growing
- * in steps would add a copy of every large frame and win nothing.
+ * nothing (but a pool counts them), and a peer that wants to pin `frame_max` bytes of memory can as
+ * well send them: growing in steps would add a copy of every large frame and win nothing.
  */
 #include "lib/net/framer.h"
 

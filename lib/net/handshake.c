@@ -28,6 +28,7 @@
 enum {
 	HANDSHAKE_ERROR_UNSUPPORTED_VERSION = 35,
 	HANDSHAKE_ERROR_UNSUPPORTED_MECHANISM = 33,
+	HANDSHAKE_ERROR_ILLEGAL_STATE = 34,
 	/* A broker refuses to authenticate twice within a second (SaslServerAuthenticator). */
 	RENEW_MIN_MS = 1000,
 	TEXT_MAX = 160 /* bytes of a peer's text that go into a message */
@@ -277,8 +278,11 @@ static enum err handshake_take_mechanism(struct handshake *h,
 				  h->config->mechanism, offered);
 	}
 	if (m->error_code != 0)
-		return errmsg_set(why, ERR_AUTH, "SASL %s was refused: %s", h->config->mechanism,
-				  err_text(err_from_kafka(m->error_code)));
+		return errmsg_set(why, ERR_AUTH, "SASL %s was refused: %s%s", h->config->mechanism,
+				  err_text(err_from_kafka(m->error_code)),
+				  m->error_code == HANDSHAKE_ERROR_ILLEGAL_STATE
+					  ? "; is this a listener without SASL?"
+					  : "");
 	enum err e = sasl_new(h->config, NULL, &h->sasl, why);
 	if (e != ERR_OK)
 		return e;

@@ -73,6 +73,7 @@ struct rpc {
 	struct rpc_list flight;
 	struct rpc_list held;
 	size_t in_flight;
+	bool served; /* a request of rpc_call was answered */
 	int32_t next_correlation_id;
 	uint64_t queued; /* bytes given to the connection */
 	struct loop_timer *deadline_timer;
@@ -135,8 +136,10 @@ static void rpc_complete(struct rpc *r, struct rpc_pending *p, enum err e, const
 {
 	rpc_done *done = p->done;
 	void *arg = p->arg;
-	if (!p->internal)
+	if (!p->internal) {
 		r->in_flight--;
+		r->served = r->served || e == ERR_OK;
+	}
 	wire_out_fini(&p->out);
 	mem_free(p);
 	done(arg, e, why, reply);
@@ -656,12 +659,12 @@ static void rpc_on_conn_dead(void *arg, enum err e, const struct errmsg *why)
 {
 	struct rpc *r = arg;
 	struct errmsg hint = *why;
-	if (e == ERR_CLOSED && r->flight.head != NULL && r->flight.head->internal) {
-		/* What brokers do with a client that came to the wrong listener. */
+	if (e == ERR_CLOSED && !r->served) {
+		/* What brokers do with a client that came to the wrong listener. One for SASL
+		 * answers ApiVersions before it finds out. */
 		size_t n = strlen(hint.text);
 		snprintf(hint.text + n, sizeof hint.text - n,
-			 " (no answer to %s: do TLS and SASL settings fit this port?)",
-			 wire_api_name(r->flight.head->api_key));
+			 " before it answered a request; do TLS and SASL settings fit this port?");
 	}
 	rpc_die(r, e, &hint);
 }

@@ -85,6 +85,8 @@ enum err codec_decompress_with(struct codec_scratch *scratch, enum batch_codec c
 
 	if (out->err != ERR_OK)
 		return errmsg_set(why, out->err, "%s", err_text(out->err));
+	if (in.p == NULL)
+		in = bytes_str(""); /* no arithmetic on null below */
 	switch (codec) {
 	case CODEC_NONE:
 		return codec_none_copy(in, out, why);

@@ -39,7 +39,9 @@ static enum err snappy_block(struct bytes in, struct buf *out, struct errmsg *wh
 		return errmsg_set(why, ERR_MALFORMED, "a block's length cannot be true");
 	if (n > out->max - out->len)
 		return errmsg_set(why, ERR_LIMIT, "decompresses to more than %zu bytes", out->max);
-	uint8_t *to = buf_extend(out, n);
+	/* A block of nothing still has to be read, and needs some place to write to. */
+	uint8_t nothing;
+	uint8_t *to = n > 0 ? buf_extend(out, n) : &nothing;
 	if (to == NULL)
 		return errmsg_set(why, out->err, "%s", err_text(out->err));
 	if (snappy_uncompress(p, in.n, (char *)to, &n) != SNAPPY_OK) {
@@ -60,8 +62,8 @@ enum err codec_snappy_decompress(struct bytes in, struct buf *out, struct errmsg
 			in = bytes_of(in.p + XERIAL_HEAD, in.n - XERIAL_HEAD);
 			continue;
 		}
-		size_t n = in.n < 4 ? SIZE_MAX : be32_get(in.p);
-		if (n > in.n - 4)
+		size_t n = in.n < 4 ? 0 : be32_get(in.p);
+		if (in.n < 4 || n > in.n - 4)
 			return errmsg_set(why, ERR_MALFORMED, "cut off");
 		e = snappy_block(bytes_of(in.p + 4, n), out, why);
 		in = bytes_of(in.p + 4 + n, in.n - 4 - n);

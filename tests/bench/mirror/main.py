@@ -23,14 +23,25 @@ BROKER_JVM = ["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
 Result = TypeVar("Result", Copy, Pace)
 
 
+# Field of Copy, its title, digits after the point.
+COPY_COLUMNS = [
+    ("cpu_per_gib", "CPU-s/GiB after first record", 2),
+    ("cpu_late_per_gib", "CPU-s/GiB second half", 2),
+    ("cpu_all_per_gib", "CPU-s/GiB whole process", 2),
+    ("mb_per_s", "MB/s", 1),
+    ("start_s", "start to first record, s", 2),
+    ("memory_mib", "peak memory, MiB", 0),
+]
+
+
 def options() -> argparse.Namespace:
     names = [work.name for work in WORKLOADS] + ["paced"]
     parser = argparse.ArgumentParser(prog="tests/bench/mirror/run", description=__doc__)
     parser.add_argument(
         "--size-mb",
         type=int,
-        default=1024,
-        help="stored MiB of the plain workload; others take a part (default 1024)",
+        default=2048,
+        help="stored MiB of the plain workload; others take a part (default 2048)",
     )
     parser.add_argument("--repeats", type=int, default=1, help="runs each; medians are quoted")
     parser.add_argument("--workloads", default=",".join(names), help=f"of {', '.join(names)}")
@@ -82,22 +93,17 @@ def ratio(results: dict[str, Any], name: str) -> str:
 
 def print_table(found: dict[str, dict[str, Any]]) -> None:
     titles = {work.name: work.title for work in WORKLOADS}
-    print("| workload | | CPU-s/GiB after first | CPU-s/GiB whole | MB/s | start s | peak MiB |")
-    print("|---|---|---|---|---|---|---|")
+    columns = [field for field, _, _ in COPY_COLUMNS]
+    print("| workload | | " + " | ".join(title for _, title, _ in COPY_COLUMNS) + " |")
+    print("|---" * (len(columns) + 2) + "|")
     for name, results in found.items():
         if name == "paced":
             continue
-        for side, r in results.items():
-            print(
-                f"| {titles[name]} | {SIDES[side]} | {r.cpu_per_gib:.2f} | {r.cpu_all_per_gib:.2f} "
-                f"| {r.mb_per_s:.1f} | {r.start_s:.2f} | {r.memory_mib:.0f} |"
-            )
+        for side, result in results.items():
+            cells = [f"{getattr(result, field):.{digits}f}" for field, _, digits in COPY_COLUMNS]
+            print(f"| {titles[name]} | {SIDES[side]} | " + " | ".join(cells) + " |")
         if len(results) == 2:
-            print(
-                f"| | MM2 / Farshore | {ratio(results, 'cpu_per_gib')} "
-                f"| {ratio(results, 'cpu_all_per_gib')} | {ratio(results, 'mb_per_s')} "
-                f"| {ratio(results, 'start_s')} | {ratio(results, 'memory_mib')} |"
-            )
+            print("| | MM2 / Farshore | " + " | ".join(ratio(results, c) for c in columns) + " |")
     if "paced" in found:
         print("\n| 1 000 records/s | added p50 ms | added p99 ms | CPU % of a core | peak MiB |")
         print("|---|---|---|---|---|")

@@ -29,6 +29,7 @@ class Copy:
     start_s: float  # from the start of the process to the first record on the target
     mb_per_s: float  # after it
     cpu_per_gib: float  # CPU-seconds after it, for each stored GiB
+    cpu_late_per_gib: float  # over the second half of the data, when a JVM has warmed up
     cpu_all_per_gib: float  # of the whole process
     memory_mib: float  # peak resident
 
@@ -98,18 +99,21 @@ class Bench:
             with Ends(self.target_client, mirrored, work.partitions) as ends:
                 first, first_at = ends.wait(1, START_S)
                 cpu_first = mirror.process.usage().cpu_s
+                half, _ = ends.wait(max(first, total // 2), STALL_S)
+                cpu_half = mirror.process.usage().cpu_s
                 _, done_at = ends.wait(total, STALL_S)
             usage = mirror.process.usage()
             mirror.stop()
         self.forget(side, mirrored)
         rest = stored * (1 - first / total)  # what came after the first look that found records
-        seconds = max(done_at - first_at, POLL_S)
+        late = stored * (1 - half / total)
         return Copy(
-            first_at - begin,
-            rest / seconds / 1e6,
-            (usage.cpu_s - cpu_first) / rest * GIB,
-            usage.cpu_s / stored * GIB,
-            usage.rss_max / (1 << 20),
+            start_s=first_at - begin,
+            mb_per_s=rest / max(done_at - first_at, POLL_S) / 1e6,
+            cpu_per_gib=(usage.cpu_s - cpu_first) / rest * GIB,
+            cpu_late_per_gib=(usage.cpu_s - cpu_half) / max(late, 1) * GIB,
+            cpu_all_per_gib=usage.cpu_s / stored * GIB,
+            memory_mib=usage.rss_max / (1 << 20),
         )
 
     def forget(self, side: str, mirrored: str) -> None:

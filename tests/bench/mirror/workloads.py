@@ -52,7 +52,7 @@ WORKLOADS = [
         "wan",
         "one partition, 50 ms each way",
         "wan",
-        0.25,
+        0.125,
         partitions=1,
         producer=BATCH,
         source_delay_ms=50,

@@ -6,6 +6,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -112,7 +114,7 @@ static enum scripted_act answer_list_groups(void *arg, struct scripted_request *
 
 static void cluster_start(struct cluster *t, size_t i, uint16_t port)
 {
-	struct scripted_options o = {.port = port};
+	struct scripted_options o = {.port = port, .tls = t->server_tls};
 	t->peers[i] = scripted_peer_new(t->loop, &o);
 	scripted_peer_on(t->peers[i], WIRE_API_METADATA, answer_metadata, t);
 	scripted_peer_on(t->peers[i], WIRE_API_LIST_GROUPS, answer_list_groups, t);
@@ -123,7 +125,10 @@ void cluster_init(struct cluster *t, size_t n)
 	struct errmsg why = {0};
 	*t = (struct cluster){.id = "cluster-1"};
 	t->clock = (struct clock){cluster_mono_ms, cluster_wall_ms, cluster_random, t};
-	assert_int_equal(loop_new(2, &t->clock, NULL, &t->loop, &why), ERR_OK);
+	t->log_fd = memfd_create("log", 0);
+	t->log = log_new(t->log_fd, LOG_DEBUG, clock_system());
+	assert_true(t->log_fd >= 0 && t->log != NULL);
+	assert_int_equal(loop_new(2, &t->clock, t->log, &t->loop, &why), ERR_OK);
 	t->peers_n = n;
 	for (size_t i = 0; i < n; i++)
 		cluster_start(t, i, 0);
@@ -147,6 +152,8 @@ void cluster_fini(struct cluster *t)
 	for (size_t i = 0; i < t->peers_n; i++)
 		scripted_peer_free(t->peers[i]);
 	loop_free(t->loop);
+	log_free(t->log);
+	close(t->log_fd);
 }
 
 static void cluster_on_metadata(void *arg)
@@ -218,6 +225,18 @@ void cluster_settle(struct cluster *t)
 	int64_t end = clock_mono_ms(clock_system()) + 60;
 	while (clock_mono_ms(clock_system()) < end)
 		loop_turn(t->loop, 2);
+}
+
+unsigned cluster_logged(const struct cluster *t, const char *part)
+{
+	char text[64 * 1024];
+	ssize_t n = pread(t->log_fd, text, sizeof text - 1, 0);
+	unsigned hits = 0;
+	assert_true(n >= 0);
+	text[n] = '\0';
+	for (const char *at = strstr(text, part); at != NULL; at = strstr(at + 1, part))
+		hits++;
+	return hits;
 }
 
 void cluster_refresh(struct cluster *t)

@@ -19,11 +19,15 @@ struct test_topic {
 	int32_t epoch[PARTS_MAX];
 };
 
+struct tls_ctx;
+
 struct cluster {
 	struct loop *loop;
 	struct clock clock;
 	int64_t skew_ms;
-	struct log *log; /* NULL: none */
+	struct log *log; /* into a file in memory */
+	int log_fd;
+	struct tls_ctx *server_tls; /* for brokers started from now on */
 	struct scripted_peer *peers[BROKERS_MAX];
 	size_t peers_n;
 	/* what Metadata answers */
@@ -61,6 +65,8 @@ void cluster_restart(struct cluster *t, size_t broker);
 void cluster_wait(struct cluster *t, const unsigned *what, unsigned n);
 void cluster_wait_for(struct cluster *t, bool (*fn)(struct cluster *t));
 void cluster_settle(struct cluster *t);
+/* How often the log holds `part`. */
+unsigned cluster_logged(const struct cluster *t, const char *part);
 /* Ask for metadata and wait for the answer. */
 void cluster_refresh(struct cluster *t);
 

@@ -257,6 +257,49 @@ static void test_rebootstrap_required(void **state)
 	cluster_fini(&t);
 }
 
+/* One line when it cannot be reached, one more when the reason changes, one when it can again. */
+static void test_log_lines(void **state)
+{
+	(void)state;
+	struct cluster t;
+	cluster_init(&t, 1);
+	cluster_client_ready(&t);
+	cluster_wait_for(&t, one_connection);
+	cluster_refresh(&t); /* so that the connection has been of use */
+	cluster_kill(&t, 0);
+	for (int i = 0; i < 20; i++)
+		cluster_settle(&t);
+	assert_int_equal(cluster_logged(&t, "event=broker_unreachable cluster=east"), 2);
+	assert_int_equal(cluster_logged(&t, "node=0 reason="), 1); /* the other is the seed */
+	assert_int_equal(cluster_logged(&t, "refused"), 2);
+	cluster_restart(&t, 0);
+	while (!client_connected(t.client, 0, CLIENT_CHANNEL_CONTROL))
+		loop_turn(t.loop, 5);
+	assert_int_equal(cluster_logged(&t, "event=broker_reachable cluster=east"),
+			 cluster_logged(&t, "node=0 reason=connected") +
+				 cluster_logged(&t, "node=-1 reason=connected"));
+	assert_int_equal(cluster_logged(&t, "node=0 reason=connected"), 1);
+	assert_int_equal(client_down_since(t.client), 0);
+	cluster_fini(&t);
+}
+
+static void test_log_membership(void **state)
+{
+	(void)state;
+	struct cluster t;
+	cluster_init(&t, 2);
+	t.hidden[1] = true;
+	cluster_client_ready(&t);
+	assert_int_equal(cluster_logged(&t, "broker_joined"), 0);
+	t.hidden[1] = false;
+	cluster_refresh(&t);
+	assert_int_equal(cluster_logged(&t, "event=broker_joined cluster=east"), 1);
+	t.hidden[1] = true;
+	cluster_refresh(&t);
+	assert_int_equal(cluster_logged(&t, "event=broker_left cluster=east"), 1);
+	cluster_fini(&t);
+}
+
 /* ---- calls ---- */
 
 static void test_call_routes(void **state)
@@ -603,6 +646,8 @@ int main(void)
 		cmocka_unit_test(test_advertised_wrong),
 		cmocka_unit_test(test_falls_back_to_bootstrap),
 		cmocka_unit_test(test_rebootstrap_required),
+		cmocka_unit_test(test_log_lines),
+		cmocka_unit_test(test_log_membership),
 		cmocka_unit_test(test_call_routes),
 		cmocka_unit_test(test_controller_unknown_asks_any),
 		cmocka_unit_test(test_call_times_out),

@@ -239,7 +239,7 @@ static void overrides(void **state)
 	load_said(l, "link west->north: there is no cluster north");
 	l->sets[2] = "links.nonsense.start=latest";
 	load_bad(l, CLUSTERS LINKS);
-	load_said(l, "links.nonsense");
+	load_said(l, "--set links.nonsense.start: write links.source->target.KEY=VALUE");
 	l->sets[2] = "htp.listen=";
 	load_bad(l, CLUSTERS LINKS);
 	load_said(l, "--set htp.listen: unknown setting; did you mean \"http.listen\"?");

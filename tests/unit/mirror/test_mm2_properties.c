@@ -87,6 +87,10 @@ static void continuation_lines(void **state)
 	one("k = a\\\n# b", "k", "a# b");
 	one("k = a\\\n\\\n b", "k", "ab");
 	one("k = a\\", "k", "a");
+	/* Behind a backslash alone the line is still a new one: a comment may begin there. */
+	one("\\\n# c\nk=v", "k", "v");
+	one("\\\n \\\r\n\nk=v", "k", "v");
+	one("k=v\n\\\n", "k", "v");
 	parse_ok("k = a\\\n\nb = 2");
 	assert_int_equal(props.n, 2);
 	expect("k", "a");

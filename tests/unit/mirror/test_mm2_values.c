@@ -256,7 +256,7 @@ static void classes_that_are_not_there(void **state)
 			    "available; FileConfigProvider, DirectoryConfigProvider and "
 			    "EnvVarConfigProvider are");
 	assert_int_equal(providers(r, "config.providers = none"), ERR_CONFIG);
-	assert_string_equal(r->why.text, "config.providers.none.class is not set");
+	assert_string_equal(r->why.text, "6: config.providers.none.class is not set");
 }
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

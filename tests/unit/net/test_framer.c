@@ -45,7 +45,7 @@ static void feed(const struct buf *b, size_t piece, const size_t *sizes, size_t 
 {
 	static struct framer f;
 	size_t got = 0;
-	framer_init(&f, FRAME_MAX);
+	framer_init(&f, FRAME_MAX, NULL);
 	for (size_t at = 0; at < b->len;) {
 		at += receive(&f, b->p + at, b->len - at, piece);
 		for (;;) {
@@ -110,7 +110,7 @@ static void any_two_cuts_give_the_same_frames(void **state)
 			static struct framer f;
 			const size_t cuts[] = {i, j, b.len};
 			size_t at = 0, got = 0;
-			framer_init(&f, FRAME_MAX);
+			framer_init(&f, FRAME_MAX, NULL);
 			for (size_t k = 0; k < 3; k++) {
 				at += receive(&f, b.p + at, cuts[k] - at, SIZE_MAX);
 				struct frame *frame;
@@ -133,7 +133,7 @@ static enum err first_word(uint32_t word, struct errmsg *why)
 	struct frame *frame;
 	uint8_t head[4];
 	be32_put(head, word);
-	framer_init(&f, FRAME_MAX);
+	framer_init(&f, FRAME_MAX, NULL);
 	assert_int_equal(receive(&f, head, 4, 4), 4);
 	enum err e = framer_next(&f, &frame, why);
 	assert_null(frame);
@@ -184,7 +184,7 @@ static void other_protocols_are_named_at_the_start_only(void **state)
 	buf_init(&b, 100);
 	put_frame(&b, 3, 0);
 	buf_put_be32(&b, 0x15030300);
-	framer_init(&f, FRAME_MAX);
+	framer_init(&f, FRAME_MAX, NULL);
 	assert_int_equal(receive(&f, b.p, b.len, SIZE_MAX), b.len);
 	assert_int_equal(framer_next(&f, &frame, &why), ERR_OK);
 	check_frame(frame, 3, 0);
@@ -194,13 +194,39 @@ static void other_protocols_are_named_at_the_start_only(void **state)
 	buf_fini(&b);
 }
 
+static void a_pool_at_its_limit_gives_no_frame(void **state)
+{
+	(void)state;
+	static struct framer f;
+	struct errmsg why = {0};
+	struct frame *frame;
+	struct buf b;
+	struct frame_pool *pool = frame_pool_new(150, 0);
+	assert_non_null(pool);
+	buf_init(&b, 1000);
+	put_frame(&b, 100, 0);
+	put_frame(&b, 100, 1);
+	framer_init(&f, FRAME_MAX, pool);
+	assert_int_equal(receive(&f, b.p, b.len, SIZE_MAX), b.len);
+	assert_int_equal(framer_next(&f, &frame, &why), ERR_OK);
+	check_frame(frame, 100, 0);
+	struct frame *none;
+	assert_int_equal(framer_next(&f, &none, &why), ERR_NOMEM);
+	assert_non_null(strstr(why.text, "100 bytes"));
+	assert_null(none);
+	framer_fini(&f);
+	frame_unref(frame);
+	frame_pool_free(pool);
+	buf_fini(&b);
+}
+
 static void boundary_is_known(void **state)
 {
 	(void)state;
 	static struct framer f;
 	struct frame *frame;
 	static const uint8_t bytes[] = {0, 0, 0, 2, 'a', 'b'};
-	framer_init(&f, FRAME_MAX);
+	framer_init(&f, FRAME_MAX, NULL);
 	for (size_t i = 0; i < sizeof bytes; i++) {
 		assert_int_equal(framer_at_boundary(&f), i == 0);
 		assert_int_equal(receive(&f, bytes + i, 1, 1), 1);
@@ -220,6 +246,7 @@ int main(void)
 		cmocka_unit_test(bad_lengths_are_refused_with_the_number),
 		cmocka_unit_test(other_protocols_are_named),
 		cmocka_unit_test(other_protocols_are_named_at_the_start_only),
+		cmocka_unit_test(a_pool_at_its_limit_gives_no_frame),
 		cmocka_unit_test(boundary_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -587,6 +587,13 @@ static void test_close_at_once(void **state)
 	assert_int_equal(rig->ready + rig->dead, 0);
 }
 
+static enum scripted_act act(void *arg, struct scripted_request *q, void *answer)
+{
+	(void)q;
+	(void)answer;
+	return *(const enum scripted_act *)arg;
+}
+
 static void test_a_broker_that_hangs_up_at_once(void **state)
 {
 	struct rig *rig = *state;
@@ -594,18 +601,33 @@ static void test_a_broker_that_hangs_up_at_once(void **state)
 	rig_open(rig);
 	rig_wait(rig, &rig->dead, 1);
 	assert_int_equal(rig->dead_e, ERR_CLOSED);
-	rig_says(rig->dead_why.text, "ApiVersions");
 	rig_says(rig->dead_why.text, "TLS and SASL");
 }
 
-/* ---- brokers that lie ---- */
-
-static enum scripted_act act(void *arg, struct scripted_request *q, void *answer)
+/* A SASL listener answers ApiVersions to anyone, and closes on the first request. */
+static void test_a_sasl_listener_without_sasl(void **state)
 {
-	(void)q;
-	(void)answer;
-	return *(const enum scripted_act *)arg;
+	struct rig *rig = *state;
+	enum scripted_act close_it = SCRIPTED_CLOSE;
+	struct rig_call call = {0};
+	scripted_peer_on(rig->peer, WIRE_API_METADATA, act, &close_it);
+	rig_open_ready(rig);
+	assert_int_equal(rig_metadata(rig, &call, LONG_MS), ERR_OK);
+	rig_wait(rig, &rig->dead, 1);
+	rig_says(call.why.text, "closed by the peer before it answered a request; do TLS and SASL");
+	rig_close(rig);
+
+	/* Once it has answered, it is no matter of settings. */
+	scripted_peer_on(rig->peer, WIRE_API_METADATA, rig_answer_metadata, NULL);
+	rig_open_ready(rig);
+	assert_int_equal(rig_metadata(rig, &call, LONG_MS), ERR_OK);
+	rig_wait(rig, &call.done, 1);
+	scripted_peer_hang_up(rig->peer);
+	rig_wait(rig, &rig->dead, 1);
+	assert_null(strstr(rig->dead_why.text, "TLS"));
 }
+
+/* ---- brokers that lie ---- */
 
 static void test_misbehaviour(void **state)
 {
@@ -829,6 +851,7 @@ int main(void)
 		RIG(test_close_from_on_ready),
 		RIG(test_close_at_once),
 		RIG(test_a_broker_that_hangs_up_at_once),
+		RIG(test_a_sasl_listener_without_sasl),
 		RIG(test_misbehaviour),
 		RIG(test_every_prefix_and_changed_byte_of_an_answer),
 		RIG(test_malformed_answer_names_field_and_byte),

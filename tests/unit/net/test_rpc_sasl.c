@@ -225,12 +225,22 @@ static enum scripted_act refuse_mechanism(void *arg, struct scripted_request *q,
 	return SCRIPTED_ANSWER;
 }
 
+static enum scripted_act refuse_state(void *arg, struct scripted_request *q, void *answer)
+{
+	(void)arg;
+	(void)q;
+	((struct sasl_handshake_response *)answer)->error_code = 34;
+	return SCRIPTED_ANSWER;
+}
+
 static void test_offered_mechanisms_are_listed(void **state)
 {
 	struct server *s = *state;
 	scripted_peer_on(s->rig.peer, WIRE_API_SASL_HANDSHAKE, refuse_mechanism, s);
 	expect_death(s, ERR_AUTH,
 		     "does not offer SASL SCRAM-SHA-256 (it offers: OAUTHBEARER, GSS?API)");
+	scripted_peer_on(s->rig.peer, WIRE_API_SASL_HANDSHAKE, refuse_state, s);
+	expect_death(s, ERR_AUTH, "is this a listener without SASL?");
 }
 
 static void test_unusable_settings(void **state)

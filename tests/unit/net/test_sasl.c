@@ -194,6 +194,7 @@ static void test_bad_server_first(void **state)
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=,i=4096"},
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=!!!!,i=4096"},
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=W22,i=4096"},
+		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=W22ZaJ0,i=4096"},
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=W===,i=4096"},
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",s=====,i=4096"},
 		{ERR_MALFORMED, "r=" SERVER_NONCE ",i=4096"},

@@ -86,6 +86,22 @@ static void a_local_socket_carries_frames_too(void **state)
 	loop_free(l);
 }
 
+/* SIGPIPE would end this program. */
+static void writing_to_nobody_is_an_error(void **state)
+{
+	(void)state;
+	int fds[2];
+	size_t n;
+	char byte = 'x';
+	struct iovec iov = {&byte, 1};
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+	close(fds[1]);
+	assert_int_equal(sock_writev(fds[0], &iov, 1, &n), SOCK_FAILED);
+	assert_int_equal(errno, EPIPE);
+	assert_int_equal(sock_readv(fds[0], &iov, 1, &n), SOCK_EOF);
+	close(fds[0]);
+}
+
 static void addresses_have_names(void **state)
 {
 	(void)state;
@@ -120,6 +136,7 @@ int main(void)
 		cmocka_unit_test(keepalive_fits_the_budget),
 		cmocka_unit_test(no_budget_leaves_the_system_alone),
 		cmocka_unit_test(a_local_socket_carries_frames_too),
+		cmocka_unit_test(writing_to_nobody_is_an_error),
 		cmocka_unit_test(addresses_have_names),
 		cmocka_unit_test(reasons_of_failures),
 	};
