@@ -292,7 +292,8 @@ static bool table_continues(struct chain *c, const struct block_info *info)
 	if (c->newest < 0 || info->first_src < c->newest || info->past.n <= 0 ||
 	    !topic_eq(&c->info.topic_id, &info->topic_id))
 		return false;
-	runs_truncate_source(c->runs, info->first_src);
+	if (info->first_src == c->newest)
+		runs_truncate_source(c->runs, info->first_src);
 	runs_past_at(c->runs, runs_count(c->runs), &have);
 	return past_eq(&have, &info->past);
 }
@@ -310,6 +311,10 @@ enum err chain_add(struct chain *c, const struct block_info *info, const struct 
 		return table_build(c);
 	for (size_t i = 0; i < n && e == ERR_OK; i++)
 		e = table_append(c, runs[i]);
+	/* A block before may have claimed an end that lies inside this one: no writer of ours does.
+	 */
+	if (e == ERR_MALFORMED)
+		return table_build(c);
 	link_find(c, info->first_src)->in_table = true;
 	table_end(c, info);
 	return e;

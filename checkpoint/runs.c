@@ -580,41 +580,27 @@ void runs_past_at(const struct runs *r, size_t i, struct runs_past *out)
 	out->dst_end = run.dst + run.n;
 }
 
-static uint64_t above(uint64_t a, uint64_t b)
-{
-	return a > b ? a - b : 0;
-}
-
 /*
- * An offset x strictly inside the forgotten range. Of it are known both ends on both sides and the
- * number of records n, so also how many offsets without a record (holes) each side has in all. The
- * records below x are at least (x - start) - holes of x's side, and as many at most as there are
- * offsets below x; the same holds for the records from x to the end, of which there is at least
- * one. Each record takes one offset of the other side, plus at most all holes there.
+ * An offset x strictly inside the forgotten range, of which is known: n records in all, the first
+ * and the last at the ends of the range on both sides. So k records lie below x, where k is at
+ * least 1 (the first) and n less the offsets from x on, and at most n - 1 (the last is not below)
+ * and the offsets below x. The answer is where record k lies on the other side: k records stand
+ * before it, n - 1 - k after it, and the last one at the very end.
  */
 static void answer_from_past(const struct runs *r, bool by_dst, int64_t x, struct runs_answer *out)
 {
 	const struct runs_past *p = &r->past;
+	int64_t below = x - side(by_dst, p->src, p->dst);
+	int64_t from = side(by_dst, p->src_end, p->dst_end) - x;
 	int64_t start = side(by_dst, p->dst, p->src);
-	uint64_t below = (uint64_t)(x - side(by_dst, p->src, p->dst));
-	uint64_t from = (uint64_t)(side(by_dst, p->src_end, p->dst_end) - x);
-	uint64_t span = (uint64_t)(side(by_dst, p->dst_end, p->src_end) - start);
-	uint64_t own_holes = below + from - (uint64_t)p->n;
-	uint64_t holes = span - (uint64_t)p->n;
+	int64_t span = side(by_dst, p->dst_end, p->src_end) - start;
+	int64_t k_min = p->n - from > 1 ? p->n - from : 1;
+	int64_t k_max = below < p->n - 1 ? below : p->n - 1;
+	int64_t low = k_min == p->n - 1 ? span - 1 : k_min;
+	int64_t high = span - p->n + k_max;
 
-	uint64_t low = above(below, own_holes);
-	uint64_t low2 = above(span, from + holes);
-	if (low < low2)
-		low = low2;
-	if (low < 1)
-		low = 1;
-	uint64_t least_from = above(from, own_holes);
-	uint64_t high = span - (least_from < 1 ? 1 : least_from);
-	if (high > below + holes)
-		high = below + holes;
-
-	out->offset = start + (int64_t)low;
-	out->max_behind = (int64_t)(high - low);
+	out->offset = start + low;
+	out->max_behind = high - low;
 	out->exact = out->max_behind == 0;
 }
 

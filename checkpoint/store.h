@@ -14,7 +14,7 @@
 
 struct run_store;
 
-/* A record that could not be used, or runs that are missing because of one. */
+/* A record that could not be used. */
 struct run_store_lost {
 	struct bytes topic; /* null: the key itself cannot be read */
 	int32_t partition;

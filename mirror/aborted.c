@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Two sorted arrays in one block: the starts by first offset (Kafka's priority queue) and the
- * producers by id with a flag (Kafka's set of aborted producer ids). A response may list as many
- * transactions as its bytes hold, so every step is O(log n).
+ * producers by id with a flag (Kafka's set of aborted producer ids). A producer may stand there
+ * several times; the search finds the same one every time. A response may list as many transactions
+ * as its bytes hold, so every step is O(log n).
  */
 #include "mirror/aborted.h"
 
@@ -57,14 +58,9 @@ enum err aborted_filter_init(struct aborted_filter *f,
 	}
 	qsort(starts, count, sizeof *starts, start_compare);
 	qsort(producers, count, sizeof *producers, producer_compare);
-	size_t unique = 1;
-	for (size_t i = 1; i < count; i++)
-		if (producers[i].id != producers[unique - 1].id)
-			producers[unique++] = producers[i];
 	f->starts = starts;
 	f->starts_n = count;
 	f->producers = producers;
-	f->producers_n = unique;
 	return ERR_OK;
 }
 
@@ -76,10 +72,10 @@ void aborted_filter_fini(struct aborted_filter *f)
 
 static struct aborted_producer *producer_find(const struct aborted_filter *f, int64_t id)
 {
-	if (f->producers_n == 0)
+	if (f->starts_n == 0)
 		return NULL;
 	const struct aborted_producer key = {.id = id};
-	return bsearch(&key, f->producers, f->producers_n, sizeof key, producer_compare);
+	return bsearch(&key, f->producers, f->starts_n, sizeof key, producer_compare);
 }
 
 /* Transactions that began at or before this offset are on from here. */

@@ -20,10 +20,9 @@ struct aborted_start;
 
 /* State of one partition of one response; the fields are aborted.c's. */
 struct aborted_filter {
-	struct aborted_start *starts; /* by first offset; those before `at` were consumed */
+	struct aborted_start *starts;       /* by first offset; those before `at` were consumed */
+	struct aborted_producer *producers; /* by id */
 	size_t starts_n, at;
-	struct aborted_producer *producers; /* by id, each once */
-	size_t producers_n;
 };
 
 enum aborted_verdict {

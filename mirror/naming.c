@@ -129,7 +129,6 @@ bool naming_should_mirror(const struct link_config *link, const struct topic_fil
 
 enum err naming_runs_topic(const struct link_config *link, char out[TOPIC_NAME_MAX + 1])
 {
-	const char *s = internal_separator(link);
-	const char *const parts[] = {link->source->name, s, "offset-runs", s, "internal"};
-	return put_name(out, parts, 5);
+	const char *const parts[] = {link->source->name, ".offset-runs.internal"};
+	return put_name(out, parts, 2);
 }

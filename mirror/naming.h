@@ -43,7 +43,9 @@ bool naming_is_cycle(const struct link_config *link, const char *topic);
 bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,
 			  const char *topic);
 
-/* "<source>.offset-runs.internal" with the link's separator. */
+/* "<source>.offset-runs.internal", whatever the link's separator: a name that differs only in "."
+ * and
+ * "_" would collide with it (Kafka's rule), and changing the separator must not lose the tables. */
 enum err naming_runs_topic(const struct link_config *link,
 			   char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
 

@@ -19,7 +19,7 @@ struct client_options {
 	const char *name;             /* the cluster's alias, for messages */
 	const char *const *bootstrap; /* "host:port" strings */
 	size_t bootstrap_n;
-	struct rpc_options rpc;      /* deep-copied but for tls, which is borrowed */
+	struct rpc_options rpc; /* deep-copied but for tls and the frame pool, which are borrowed */
 	int64_t request_timeout_ms;  /* default deadline of a request */
 	int64_t metadata_max_age_ms; /* refreshed at least this often */
 	int64_t backoff_min_ms;      /* reconnect.backoff.ms */
@@ -85,7 +85,8 @@ struct client_call {
 	const void *msg;
 	int64_t timeout_ms; /* 0: the default */
 	/* May be NULL. Called with `arg` when the connection is ready, just before `msg` is
-	 * encoded in `version`: the chance to fit it to the version. Must not call the client. */
+	 * encoded in `version`: the chance to fit it to the version. Comes again if the connection
+	 * turns out to be dead then. Must not call the client. */
 	void (*prepare)(void *arg, int16_t version);
 	rpc_done *done;
 	void *arg;

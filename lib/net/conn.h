@@ -37,8 +37,9 @@ struct conn_events {
 
 struct conn_options {
 	size_t frame_max; /* bytes, 1..INT32_MAX; larger frames kill the connection (ERR_LIMIT) */
-	struct frame_pool *pool; /* where received frames come from (ERR_NOMEM when it is at its
-				    limit); borrowed; NULL: plain memory */
+	/* Where received frames come from, counted by their declared size (ERR_NOMEM when it is at
+	 * its limit). Borrowed; NULL: plain memory. */
+	struct frame_pool *pool;
 	int64_t connect_timeout_ms; /* name look-up, TCP and TLS together */
 	int64_t user_timeout_ms; /* TCP_USER_TIMEOUT and the keepalive budget: a silent peer is dead
 				    after this */

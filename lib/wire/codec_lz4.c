@@ -110,7 +110,6 @@ void codec_lz4_free(void *context)
 static size_t lz4_frame_put(LZ4F_cctx *c, const LZ4F_preferences_t *prefs, struct bytes in,
 			    struct buf *out)
 {
-	size_t bound = LZ4F_compressBound(CODEC_PIECE, prefs);
 	uint8_t *p = buf_extend(out, LZ4F_HEADER_SIZE_MAX);
 	size_t n = p == NULL ? 0 : LZ4F_compressBegin(c, p, LZ4F_HEADER_SIZE_MAX, prefs);
 
@@ -119,14 +118,14 @@ static size_t lz4_frame_put(LZ4F_cctx *c, const LZ4F_preferences_t *prefs, struc
 	codec_give_back(out, LZ4F_HEADER_SIZE_MAX - n);
 	for (size_t at = 0; at < in.n; at += CODEC_PIECE) {
 		size_t piece = in.n - at < CODEC_PIECE ? in.n - at : CODEC_PIECE;
-		bound = LZ4F_compressBound(piece, prefs);
+		size_t bound = LZ4F_compressBound(piece, prefs);
 		p = buf_extend(out, bound);
 		n = p == NULL ? 0 : LZ4F_compressUpdate(c, p, bound, in.p + at, piece, NULL);
 		if (p == NULL || LZ4F_isError(n))
 			return n;
 		codec_give_back(out, bound - n);
 	}
-	bound = LZ4F_compressBound(0, prefs);
+	size_t bound = LZ4F_compressBound(0, prefs);
 	p = buf_extend(out, bound);
 	n = p == NULL ? 0 : LZ4F_compressEnd(c, p, bound, NULL);
 	if (p != NULL && !LZ4F_isError(n))

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: one pair of clusters for nearly all tests, a folder and unique topic names for each."""
 
-import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -34,7 +33,7 @@ class Pair:
     source: Client
     target: Client
     folder: Path
-    _names: Iterator[int] = field(default_factory=itertools.count)
+    mirrors: list[Mirror] = field(default_factory=list)
 
     def mirror(
         self,
@@ -45,7 +44,9 @@ class Pair:
     ) -> Mirror:
         """A mirror of these topics, not started; `more` are further properties."""
         props = mm2_properties(self.east, self.west, topics, listener=listener, more=more)
-        return Mirror(self.folder, props, name=f"mirror{next(self._names)}")
+        made = Mirror(self.folder, props, name=f"mirror{len(self.mirrors)}")
+        self.mirrors.append(made)
+        return made
 
 
 @pytest.fixture(scope="session")
@@ -92,6 +93,18 @@ def topic(request: pytest.FixtureRequest) -> Topic:
         return f"{safe.strip('-')}-{name}"
 
     return named
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows the end of its mirrors' logs."""
+    report = yield
+    found: dict[str, object] = getattr(item, "funcargs", {})
+    pair = found.get("trio") or found.get("pair")
+    if report.failed and isinstance(pair, Pair):
+        for mirror in pair.mirrors:
+            report.sections.append((mirror.process.log.name, mirror.process.log_tail()))
+    return report
 
 
 def pytest_configure() -> None:

@@ -253,15 +253,17 @@ class Client:
             reader.assign([TopicPartition(topic, partition, OFFSET_BEGINNING)])
             last = time.monotonic()
             while time.monotonic() - last < patience:
-                for message in reader.consume(10_000, 0.2):
-                    error = message.error()
-                    last = time.monotonic()
-                    if error is None:
-                        yield Stored(message.offset() or 0, _record(message))
-                    elif error.code() == KafkaError._PARTITION_EOF:
-                        return
-                    else:
-                        raise KafkaException(error)
+                message = reader.poll(0.5)
+                if message is None:
+                    continue
+                last = time.monotonic()
+                error = message.error()
+                if error is None:
+                    yield Stored(message.offset() or 0, _record(message))
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    return
+                else:
+                    raise KafkaException(error)
             raise TimeoutError(f"reading {topic}-{partition}")
         finally:
             reader.close()

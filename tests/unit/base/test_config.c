@@ -251,12 +251,15 @@ static void wrong_shapes(void **state)
 static void deep_nesting_ends(void **state)
 {
 	struct rig *r = *state;
-	char text[8192] = "";
+	struct buf text;
+	buf_init(&text, 8192);
 	for (int i = 0; i < 500; i++)
-		strncat(text, "a = { ", sizeof text - strlen(text) - 1);
+		buf_put_str(&text, "a = { ");
 	for (int i = 0; i < 500; i++)
-		strncat(text, "}; ", sizeof text - strlen(text) - 1);
-	load(r, text);
+		buf_put_str(&text, "}; ");
+	buf_put_u8(&text, '\0');
+	load(r, (const char *)text.p);
+	buf_fini(&text);
 	assert_fault(r, "nested too deep");
 }
 

@@ -335,6 +335,37 @@ static void test_overflow(void **state)
 	m.value.p[m.value.len - 1] = 3;
 	reseal(&m);
 	assert_int_equal(decode(buf_bytes(&m.key), buf_bytes(&m.value), &g), ERR_MALFORMED);
+
+	/* The largest gaps that can be written, in the source and in the target. */
+	const uint8_t src_gap[] = {0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1, 1};
+	const uint8_t dst_gap[] = {3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 1};
+	m.value.len = 94 + 2; /* the first run */
+	buf_put(&m.value, src_gap, sizeof src_gap);
+	reseal(&m);
+	assert_int_equal(decode(buf_bytes(&m.key), buf_bytes(&m.value), &g), ERR_MALFORMED);
+	m.value.len = 94 + 2;
+	buf_put(&m.value, dst_gap, sizeof dst_gap);
+	reseal(&m);
+	assert_int_equal(decode(buf_bytes(&m.key), buf_bytes(&m.value), &g), ERR_MALFORMED);
+	made_free(&m);
+}
+
+/* A block whose first runs were pruned begins at its past's end, not at its key's offset. */
+static void test_pruned_front(void **state)
+{
+	(void)state;
+	struct made m;
+	make_example(&m);
+	buf_fini(&m.key);
+	buf_fini(&m.value);
+	runs_prune_below(m.runs, 1210); /* 1000..1199 of the block are gone */
+	encode(&m, 0, 2);
+	struct got g;
+	assert_int_equal(decode(buf_bytes(&m.key), buf_bytes(&m.value), &g), ERR_OK);
+	assert_int_equal(g.info.first_src, 1000);
+	assert_int_equal(g.info.past.src_end, 1200);
+	assert_int_equal(g.runs[0].src, 1201);
+	assert_int_equal(m.value.p[94], 2); /* source gap 1, doubled */
 	made_free(&m);
 }
 
@@ -346,7 +377,7 @@ static void test_random_round_trips(void **state)
 		struct made m = {.runs = runs_new(1 << 20)};
 		m.info.topic = bytes_str("a-topic");
 		m.info.partition = (int32_t)rng_in(&g, 0, INT32_MAX);
-		int64_t gap = rng_one_in(&g, 3) ? 1LL << rng_in(&g, 0, 51) : 2;
+		int64_t gap = rng_one_in(&g, 3) ? (int64_t)1 << rng_in(&g, 0, 51) : 2;
 		for (int64_t n = rng_in(&g, 1, 900); n > 0; n--) {
 			int64_t src = runs_src_end(m.runs) + rng_in(&g, 1, gap);
 			int64_t dst =
@@ -432,17 +463,12 @@ static void test_kinds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_known_bytes),
-		cmocka_unit_test(test_each_may_stop),
-		cmocka_unit_test(test_empty_tables),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_wrong_key),
-		cmocka_unit_test(test_damaged_value),
-		cmocka_unit_test(test_rules),
-		cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_random_round_trips),
-		cmocka_unit_test(test_link),
-		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_known_bytes),  cmocka_unit_test(test_each_may_stop),
+		cmocka_unit_test(test_empty_tables), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_wrong_key),    cmocka_unit_test(test_damaged_value),
+		cmocka_unit_test(test_rules),        cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_pruned_front), cmocka_unit_test(test_random_round_trips),
+		cmocka_unit_test(test_link),         cmocka_unit_test(test_kinds),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,55 @@ static void test_restore(void **state)
 	runs_free(r);
 }
 
+/* All ways to lay `n` records on `span` offsets, the first and the last of which have one: the
+ * places of the records as a bit mask. */
+static bool layout(unsigned mask, int span, int n)
+{
+	return (mask & 1) && (mask >> (span - 1) & 1) && __builtin_popcount(mask) == n;
+}
+
+static int nth_bit(unsigned mask, int n)
+{
+	for (int i = 0;; i++)
+		if ((mask >> i & 1) && n-- == 0)
+			return i;
+}
+
+/* The bounds of forgotten runs against all histories that can have been: none outside them, and
+ * both are reached. */
+static void test_bounds_are_tight(void **state)
+{
+	(void)state;
+	for (int n = 2; n <= 6; n++)
+		for (int src_span = n; src_span <= 8; src_span++)
+			for (int dst_span = n; dst_span <= 8; dst_span++)
+				for (int o = 1; o < src_span; o++) {
+					struct runs *r = runs_new(0);
+					const struct runs_past past = {100, 500, 100 + src_span,
+								       500 + dst_span, n};
+					assert_int_equal(runs_restore(r, &past), ERR_OK);
+					int least = 99;
+					int most = -1;
+					for (unsigned s = 0; s < 1u << src_span; s++) {
+						if (!layout(s, src_span, n))
+							continue;
+						int below = __builtin_popcount(s & ((1u << o) - 1));
+						for (unsigned d = 0; d < 1u << dst_span; d++) {
+							if (!layout(d, dst_span, n))
+								continue;
+							int at = nth_bit(d, below);
+							least = at < least ? at : least;
+							most = at > most ? at : most;
+						}
+					}
+					struct runs_answer a = forward(r, 100 + o);
+					assert_int_equal(a.offset, 500 + least);
+					assert_int_equal(a.max_behind, most - least);
+					assert_int_equal(a.exact, most == least);
+					runs_free(r);
+				}
+}
+
 /* Half a million short transactions: what the default budget holds of them. */
 static void test_memory_of_transactions(void **state)
 {
@@ -581,6 +630,7 @@ int main(void)
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_bounds_are_tight),
 		cmocka_unit_test(test_memory_of_transactions),
 		cmocka_unit_test(test_cut_into_forgotten),
 		cmocka_unit_test(test_no_memory),

@@ -27,8 +27,8 @@ static int64_t cluster_wall_ms(void *ctx)
 
 static uint64_t cluster_random(void *ctx)
 {
-	(void)ctx;
-	return 4;
+	struct cluster *t = ctx;
+	return rng_u64(&t->rng);
 }
 
 static void answer_brokers(const struct cluster *t, struct scripted_request *q,

@@ -6,6 +6,7 @@
 
 #include "lib/client/client.h"
 #include "tests/unit/net/scripted_peer.h"
+#include "tests/unit/rng.h"
 
 enum { BROKERS_MAX = 4, TOPICS_MAX = 4, PARTS_MAX = 8 };
 
@@ -25,6 +26,7 @@ struct cluster {
 	struct loop *loop;
 	struct clock clock;
 	int64_t skew_ms;
+	struct rng rng;  /* the client's jitter */
 	struct log *log; /* into a file in memory */
 	int log_fd;
 	struct tls_ctx *server_tls; /* for brokers started from now on */

@@ -87,6 +87,8 @@ static void test_bootstrap_black_hole(void **state)
 	int hold, fill[4];
 	char dead[32], good[32];
 	cluster_init(&t, 1);
+	t.options.rpc.conn.connect_timeout_ms = 60000;
+	t.options.rpc.conn.user_timeout_ms = 60000;
 	uint16_t port = dead_port(&hold);
 	assert_int_equal(listen(hold, 0), 0);
 	struct sockaddr_in a = {.sin_family = AF_INET,
@@ -104,7 +106,7 @@ static void test_bootstrap_black_hole(void **state)
 	cluster_client(&t);
 	cluster_settle(&t);
 	assert_int_equal(t.applied, 0);
-	t.skew_ms += 1500; /* less than the connect timeout */
+	t.skew_ms += 1500; /* the next one joins long before this one times out */
 	cluster_wait(&t, &t.applied, 1);
 	for (int i = 0; i < 4; i++)
 		close(fill[i]);
@@ -147,24 +149,81 @@ static void test_bootstrap_all_dead(void **state)
 	cluster_fini(&t);
 }
 
-/* While nothing answers there is one attempt per back-off, not a storm (F9). */
+static void run_for(struct cluster *t, int64_t ms)
+{
+	int64_t end = clock_mono_ms(clock_system()) + ms;
+	while (clock_mono_ms(clock_system()) < end)
+		loop_turn(t->loop, 2);
+}
+
+/* While nothing answers there is one attempt per back-off after the first round, however long the
+ * list is: not a storm (F9). */
 static void test_bootstrap_backs_off(void **state)
+{
+	(void)state;
+	enum { ENTRIES = 20 };
+	struct cluster t;
+	char address[32];
+	const char *list[ENTRIES];
+	cluster_init(&t, 1);
+	snprintf(address, sizeof address, "127.0.0.1:%u", scripted_peer_port(t.peers[0]));
+	for (size_t i = 0; i < ENTRIES; i++)
+		list[i] = address;
+	t.options.bootstrap = list;
+	t.options.bootstrap_n = ENTRIES;
+	scripted_peer_deaf(t.peers[0], true);
+	t.options.backoff_min_ms = 40;
+	t.options.backoff_max_ms = 40;
+	cluster_client(&t);
+	run_for(&t, 600);
+	/* A wait is 20 to 40 ms. */
+	assert_in_range(scripted_peer_accepted(t.peers[0]), ENTRIES + 5, ENTRIES + 600 / 20 + 1);
+	scripted_peer_deaf(t.peers[0], false);
+	cluster_wait(&t, &t.applied, 1);
+	cluster_fini(&t);
+}
+
+/* The waits of one connection grow. */
+static void test_back_off_grows(void **state)
+{
+	(void)state;
+	struct cluster t;
+	char address[32];
+	cluster_init(&t, 1);
+	snprintf(address, sizeof address, "127.0.0.1:%u", scripted_peer_port(t.peers[0]));
+	const char *const list[] = {address};
+	t.options.bootstrap = list;
+	t.options.bootstrap_n = 1;
+	t.options.backoff_min_ms = 10;
+	t.options.backoff_max_ms = 5000;
+	scripted_peer_deaf(t.peers[0], true);
+	cluster_client(&t);
+	run_for(&t, 800);
+	/* 10, 20, 40, ... at most; half as much and less is a matter of luck. */
+	assert_in_range(scripted_peer_accepted(t.peers[0]), 4, 25);
+	cluster_fini(&t);
+}
+
+/* The same for a channel that calls are made on again and again. */
+static void test_channel_backs_off(void **state)
 {
 	(void)state;
 	struct cluster t;
 	cluster_init(&t, 2);
-	scripted_peer_deaf(t.peers[0], true);
+	t.options.backoff_min_ms = 10;
+	t.options.backoff_max_ms = 5000;
+	cluster_client_ready(&t);
 	scripted_peer_deaf(t.peers[1], true);
-	t.options.backoff_min_ms = 20;
-	t.options.backoff_max_ms = 40;
-	cluster_client(&t);
-	int64_t end = clock_mono_ms(clock_system()) + 500;
-	while (clock_mono_ms(clock_system()) < end)
-		loop_turn(t.loop, 5);
-	unsigned n = scripted_peer_accepted(t.peers[0]) + scripted_peer_accepted(t.peers[1]);
-	assert_in_range(n, 4, 2 + 500 / 10);
-	scripted_peer_deaf(t.peers[1], false);
-	cluster_wait(&t, &t.applied, 1);
+	unsigned before = scripted_peer_accepted(t.peers[1]);
+	struct fate f = {0};
+	int64_t end = clock_mono_ms(clock_system()) + 800;
+	f.done = 1;
+	while (clock_mono_ms(clock_system()) < end) {
+		if (f.done == 1)
+			fate_call(&f, &t, 1, CLIENT_CHANNEL_PRODUCE, 60000);
+		loop_turn(t.loop, 2);
+	}
+	assert_in_range(scripted_peer_accepted(t.peers[1]) - before, 4, 25);
 	cluster_fini(&t);
 }
 
@@ -642,6 +701,8 @@ int main(void)
 		cmocka_unit_test(test_bootstrap_black_hole),
 		cmocka_unit_test(test_bootstrap_all_dead),
 		cmocka_unit_test(test_bootstrap_backs_off),
+		cmocka_unit_test(test_back_off_grows),
+		cmocka_unit_test(test_channel_backs_off),
 		cmocka_unit_test(test_seed_is_released),
 		cmocka_unit_test(test_advertised_wrong),
 		cmocka_unit_test(test_falls_back_to_bootstrap),

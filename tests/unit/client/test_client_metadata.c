@@ -316,6 +316,14 @@ static void test_useless_answers(void **state)
 	cluster_fini(&t);
 }
 
+static enum scripted_act never(void *arg, struct scripted_request *q, void *answer)
+{
+	(void)arg;
+	(void)q;
+	(void)answer;
+	return SCRIPTED_SILENT;
+}
+
 /* F12: the address now belongs to another cluster. */
 static void test_other_cluster(void **state)
 {
@@ -326,11 +334,24 @@ static void test_other_cluster(void **state)
 	cluster_client(&t);
 	client_follow_all(t.client);
 	cluster_wait(&t, &t.applied, 1);
+	while (!client_connected(t.client, 0, CLIENT_CHANNEL_CONTROL))
+		loop_turn(t.loop, 5);
+	struct fate f = {0};
+	scripted_peer_on(t.peers[0], WIRE_API_LIST_GROUPS, never, NULL);
 	unsigned n = t.applied, before = asked(&t);
 	t.id = "cluster-2";
+	/* Out in one turn, the metadata first. */
+	cluster_settle(&t);
 	client_metadata_refresh(t.client);
+	loop_turn(t.loop, 0);
+	fate_call(&f, &t, 0, CLIENT_CHANNEL_CONTROL, 0);
 	while (asked(&t) < before + 2)
 		loop_turn(t.loop, 5);
+	/* What was in flight there is told why, not that somebody canceled it. */
+	assert_int_equal(f.done, 1);
+	assert_int_equal(f.e, ERR_CLOSED);
+	assert_non_null(strstr(f.why.text, "this is cluster cluster-2"));
+	assert_non_null(client_topic(t.client, "a"));
 	assert_int_equal(t.applied, n);
 	t.id = "cluster-1";
 	cluster_wait(&t, &t.applied, n + 1);

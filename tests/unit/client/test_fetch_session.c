@@ -528,6 +528,31 @@ static void test_topic_without_id(void **state)
 	fixture_fini(&f);
 }
 
+/* Removed and added again at the same place while the request is out: another part. */
+static void test_removed_and_added(void **state)
+{
+	(void)state;
+	struct fixture f;
+	struct errmsg why = {0};
+	struct fetch_want w = {.offset = 10, .leader_epoch = 1, .last_epoch = 1, .max_bytes = 100};
+	struct fetch_response_fetchable_topic_response t;
+	fixture_init(&f, 1);
+	fixture_build(&f);
+	fetch_session_remove(f.part[1]);
+	f.part[1] = fetch_session_add(f.s, "t", &f.id, 1, NULL);
+	fetch_session_want(f.part[1], &w);
+	assert_int_equal(fixture_accept(&f, 3, 7, &why), ERR_OK);
+	memset(&t, 0, sizeof t);
+	t.topic_id = f.id;
+	assert_ptr_equal(fetch_session_find(f.s, 17, &t, 0), f.part[0]);
+	assert_null(fetch_session_find(f.s, 17, &t, 1));
+	fixture_build(&f);
+	assert_int_equal(f.req.topics_n, 0); /* the broker has it already */
+	assert_int_equal(fixture_accept(&f, 2, 7, &why), ERR_OK);
+	assert_ptr_equal(fetch_session_find(f.s, 17, &t, 1), f.part[1]);
+	fixture_fini(&f);
+}
+
 static void test_epoch_counts(void **state)
 {
 	(void)state;
@@ -552,6 +577,7 @@ int main(void)
 		cmocka_unit_test(test_answers_that_do_not_fit),
 		cmocka_unit_test(test_same_partition_twice),
 		cmocka_unit_test(test_topic_without_id),
+		cmocka_unit_test(test_removed_and_added),
 		cmocka_unit_test(test_epoch_counts),
 		cmocka_unit_test(test_model),
 	};

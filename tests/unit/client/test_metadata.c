@@ -258,13 +258,15 @@ static void test_partitions_do_not_shrink(void **state)
 	(void)state;
 	struct answer a;
 	answer_two(&a);
-	add_topic(&a, "t", 1, 4);
+	add_topic(&a, "t", 1, 4)->partitions[3].leader_epoch = -1;
 	struct metadata *old = take(&a, NULL);
 	answer_two(&a);
 	add_topic(&a, "t", 1, 2);
 	struct metadata *m = take(&a, old);
 	assert_int_equal(metadata_topic(m, "t")->partitions_n, 4);
+	assert_int_equal(metadata_topic(m, "t")->partitions[2].leader, 1);
 	assert_int_equal(metadata_topic(m, "t")->partitions[3].leader, 1);
+	assert_int_equal(metadata_topic(m, "t")->partitions[3].leader_epoch, -1);
 	metadata_free(old);
 	/* But a topic made again may have fewer. */
 	answer_two(&a);

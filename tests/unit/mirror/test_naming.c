@@ -167,7 +167,7 @@ static void the_runs_topic(void **state)
 	assert_true(naming_is_internal(&l, out));
 	l = link_of(POLICY_DEFAULT, "_");
 	assert_int_equal(naming_runs_topic(&l, out), ERR_OK);
-	assert_string_equal(out, "us-west_offset-runs_internal");
+	assert_string_equal(out, "us-west.offset-runs.internal");
 	assert_true(naming_is_internal(&l, out));
 	l.internal_separator = false;
 	assert_int_equal(naming_runs_topic(&l, out), ERR_OK);

@@ -287,7 +287,8 @@ static void expect_plain(enum batch_codec codec, int8_t magic, const struct buf 
 	if (want == NULL) {
 		assert_int_equal(e, ERR_MALFORMED);
 	} else {
-		if (e != ERR_OK || !bytes_eq_str(buf_bytes(&out), want))
+		struct bytes got = out.len == 0 ? bytes_str("") : buf_bytes(&out);
+		if (e != ERR_OK || !bytes_eq_str(got, want))
 			fail_msg("%s: %s", err_name(e), why.text);
 	}
 	buf_fini(&out);
@@ -332,6 +333,9 @@ static void test_snappy_raw(void **state)
 	expect_plain(CODEC_SNAPPY, 2, &b, "raw raw raw raw");
 	buf_put_u8(&b, 0);
 	expect_plain(CODEC_SNAPPY, 2, &b, NULL);
+	buf_clear(&b);
+	buf_put_u8(&b, 0); /* a block of nothing */
+	expect_plain(CODEC_SNAPPY, 2, &b, "");
 	buf_fini(&b);
 }
 
