@@ -87,7 +87,7 @@ enum err block_key_kind(struct bytes key, enum block_kind *kind, struct errmsg *
 
 static enum err key_expect(struct bytes key, enum block_kind kind, struct errmsg *why)
 {
-	enum block_kind got;
+	enum block_kind got = kind;
 	enum err e = block_key_kind(key, &got, why);
 	if (e == ERR_OK && got != kind)
 		e = errmsg_set(why, ERR_MALFORMED, "key of kind %d, not %d", got, kind);

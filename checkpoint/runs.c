@@ -201,7 +201,7 @@ static enum err index_grow(struct runs *r)
 /* Pack the full tail into a new chunk. */
 static enum err tail_seal(struct runs *r)
 {
-	assert(r->tail_n == CHUNK_RUNS);
+	assert(r->tail != NULL && r->tail_n == CHUNK_RUNS);
 	if (r->chunks_n == r->chunks_cap && index_grow(r) != ERR_OK)
 		return ERR_NOMEM;
 	uint8_t packed[CHUNK_RUNS * PACKED_RUN_MAX];
@@ -271,6 +271,7 @@ enum err runs_append(struct runs *r, int64_t src, int64_t dst, int64_t n)
 			return ERR_NOMEM;
 		if (r->tail_n == r->tail_cap && tail_grow(r) != ERR_OK)
 			return ERR_NOMEM;
+		assert(r->tail != NULL);
 		r->tail[r->tail_n++] = (struct run){.src = src, .dst = dst, .n = n};
 		if (r->past.src < 0)
 			r->past = (struct runs_past){src, dst, src, dst, 0};
@@ -499,6 +500,7 @@ bool runs_cursor_next(struct runs_cursor *c, struct run *out)
 			c->p = chunk->packed;
 			c->last = (struct run){.src = chunk->src, .dst = chunk->dst};
 		}
+		assert(c->p != NULL);
 		c->p = run_unpack(c->p, &c->last);
 	} else {
 		in = c->i - (size_t)r->chunks_n * CHUNK_RUNS;

@@ -328,11 +328,15 @@ static void on_topic_ready(void *arg, const struct topic_info *info)
 	t->env.source_id = info->source_id;
 	t->env.compacted = info->compacted;
 	t->env.target_max_batch = info->target_max_batch;
+	bool made_again = !fresh && t->target_made != info->target_made;
+	t->target_made = info->target_made;
 	bool was_gone = t->gone;
 	t->gone = false;
 	errmsg_set(&t->problem, ERR_OK, "%s", "");
 	for (int32_t i = 0; (other_id || was_gone) && i < t->slots_n; i++)
 		partition_on_source_topic(t->slots[i]->p, true, &info->source_id);
+	for (int32_t i = 0; made_again && i < t->slots_n; i++)
+		partition_on_target_topic(t->slots[i]->p);
 	if (fresh || info->partitions > t->slots_n)
 		log_event(loop_log(k->loop), LOG_INFO, fresh ? "topic_mirrored" : "topic_grew",
 			  LOG_S("link", k->config->name), LOG_S("topic", t->source_name),

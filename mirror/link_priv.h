@@ -35,6 +35,8 @@ struct slot {
 	int64_t fetch_offset;
 	int32_t fetch_max; /* bytes asked for; grows when a batch does not fit */
 	bool fetch_behind;
+	bool fetch_nearer; /* fetch from `fetch_replica` instead of the leader */
+	int32_t fetch_replica;
 	bool fetch_armed; /* in a request, or wanted in the next */
 	struct slot *fetch_next;
 	bool fetch_queued; /* in its lane's or the source's list of those to resume */
@@ -60,6 +62,7 @@ struct topic_entry {
 	struct slot **slots; /* one allocation each: addresses are stable */
 	int32_t slots_n;
 	bool gone;
+	uint32_t target_made; /* see struct topic_info */
 	struct errmsg problem; /* why it is not ready; "" if it is */
 };
 

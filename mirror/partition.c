@@ -294,6 +294,14 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 	}
 }
 
+void partition_on_target_topic(struct partition *p)
+{
+	if (p->phase == PHASE_COPY)
+		reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
+	else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state))
+		partition_probe(p);
+}
+
 void partition_want_more(struct partition *p)
 {
 	if (p->phase != PHASE_COPY || p->fetching || partition_held_bytes(p) >= p->env->queue_high)

@@ -200,6 +200,9 @@ void partition_on_timer(struct partition *p);
 /* The source's topic has another id now, or is gone. */
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id);
 
+/* The target's topic was deleted and made again, perhaps by the person whom this partition waits for. */
+void partition_on_target_topic(struct partition *p);
+
 /* The next unit to send, stamped, moved to the in-flight queue; NULL: none. `*size` its bytes. */
 struct unit *partition_next_unit(struct partition *p);
 /* An answer for the oldest unit in flight. `e`: the partition's error, or that of the whole

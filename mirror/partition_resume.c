@@ -311,7 +311,8 @@ void partition_on_probe(struct partition *p, const struct probe_result *r)
 		begin_new(p, r);
 		return;
 	}
-	if (r->target_end == 0 && p->dst_acked > 0) {
+	if (r->target_end == 0 &&
+	    (p->dst_acked > 0 || !uuid_eq(&p->stored_id, &p->env->source_id))) {
 		begin_again(p, r);
 		return;
 	}

@@ -195,12 +195,15 @@ void source_free(struct source *s)
 
 static void slot_fail(struct slot *slot, enum err e, const struct errmsg *why)
 {
+	slot->fetch_nearer = false;
 	partition_on_fetch_failed(slot->p, e, why);
 }
 
 static void slot_queue(struct source *s, struct slot *slot)
 {
 	int32_t epoch = -1, node = source_leader(s, slot, &epoch);
+	if (slot->fetch_nearer)
+		node = slot->fetch_replica;
 	int kind = slot->fetch_behind ? LANE_BULK : LANE_TAIL;
 	struct fetch_lane *f = node < 0 ? NULL : lane_get(s, node, kind);
 
@@ -323,6 +326,13 @@ static void on_result(void *part_arg, const struct fetch_result *r)
 	count_frame(f->source->link, r->frame);
 	lane_disarm(f, slot);
 	fetch_part_pause(slot->fetch_part);
+	/* The leader sends us to a replica in our rack (KIP-392); any trouble there sends us back. */
+	slot->fetch_nearer = r->error == ERR_OK && (r->preferred_read_replica >= 0 || slot->fetch_nearer);
+	if (r->error == ERR_OK && r->preferred_read_replica >= 0) {
+		slot->fetch_replica = r->preferred_read_replica;
+		slot_queue(f->source, slot);
+		return;
+	}
 	/* An empty answer although more is there: the next batch is larger than what was asked for.
 	 */
 	if (r->error == ERR_OK && r->records.n == 0 && f->kind == LANE_BULK) {
@@ -433,7 +443,7 @@ void source_on_metadata(struct source *s)
 				continue;
 			struct slot *slot = f->armed[i];
 			int32_t epoch = -1, node = source_leader(s, slot, &epoch);
-			if (node == f->node || node < 0)
+			if (node == f->node || node < 0 || slot->fetch_nearer)
 				continue;
 			slot_leave(s, slot);
 			slot_queue(s, slot);

@@ -8,7 +8,7 @@
  *                      +-> REFUSED -------------+     (retried every 30 s: the target may be
  * mended) STARTING -> CATCHING_UP <-> ACTIVE
  *                      +-> DATA_LOSS, TOPIC_RECREATED, SOURCE_TRUNCATED, FOREIGN_WRITE
- *                          (stopped until a person decides)
+ *                          (stopped until a person decides: an emptied target topic is copied afresh)
  *
  * TARGET_TRUNCATED is passed through: the lost tail is copied again from where the run table says.
  * PAUSED is an operator's wish and can come from and go to every state.

@@ -4,6 +4,8 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
@@ -164,14 +166,16 @@ static const struct {
 /* Resident memory in bytes (/proc/self/statm); 0 if it cannot be read. */
 static int64_t resident_bytes(void)
 {
-	long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "r");
+	char text[128] = "";
+	FILE *f = fopen("/proc/self/statm", "re");
 	if (f == NULL)
 		return 0;
-	if (fscanf(f, "%*d %ld", &pages) != 1)
-		pages = 0;
+	if (fgets(text, sizeof text, f) == NULL)
+		text[0] = '\0';
 	fclose(f);
-	return (int64_t)pages * sysconf(_SC_PAGESIZE);
+	/* "total resident ...", in pages. */
+	const char *resident = strchr(text, ' ');
+	return resident == NULL ? 0 : strtoll(resident, NULL, 10) * sysconf(_SC_PAGESIZE);
 }
 
 static void process_metrics(const struct status_source *s, struct metrics *m)

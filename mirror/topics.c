@@ -46,6 +46,8 @@ struct item {
 	bool compacted;
 	int32_t target_max_batch;
 	int64_t configs_due_ms, retry_ms; /* monotonic */
+	struct uuid target_id;
+	uint32_t target_made; /* times that the target topic was seen to be made again */
 	bool has_problem;
 	bool told;
 	struct topic_info last_told;
@@ -720,10 +722,11 @@ static void tell(struct topics *t, struct item *x, int32_t partitions)
 		.partitions = partitions,
 		.compacted = x->compacted,
 		.target_max_batch = x->target_max_batch,
+		.target_made = x->target_made,
 	};
 	const struct topic_info *was = &x->last_told;
 	if (x->told && was->partitions == partitions && was->compacted == x->compacted &&
-	    was->target_max_batch == x->target_max_batch && uuid_eq(&was->source_id, &x->source_id))
+	    was->target_max_batch == x->target_max_batch && was->target_made == x->target_made && uuid_eq(&was->source_id, &x->source_id))
 		return;
 	x->told = true;
 	x->last_told = info;
@@ -738,6 +741,8 @@ static enum step item_step(struct topics *t, struct item *x, int64_t now)
 		return STEP_NONE;
 	bool may = now >= x->retry_ms;
 	if (g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
+		if (x->configs_known)
+			x->target_made++;
 		x->configs_known = false;
 		return may ? STEP_CREATE : STEP_NONE;
 	}
@@ -750,6 +755,11 @@ static enum step item_step(struct topics *t, struct item *x, int64_t now)
 	}
 	if (g->partitions_n == 0)
 		return STEP_NONE;
+	if (!uuid_is_zero(&x->target_id) && !uuid_eq(&x->target_id, &g->id)) {
+		x->target_made++;
+		x->configs_known = false;
+	}
+	x->target_id = g->id;
 	if (!x->configs_known || (t->link->sync_configs && now >= x->configs_due_ms))
 		return may ? STEP_CONFIGS : STEP_NONE;
 	tell(t, x, x->source_partitions < g->partitions_n ? x->source_partitions : g->partitions_n);

@@ -22,6 +22,7 @@ struct topic_info {
 	int32_t partitions;       /* that exist at both ends */
 	bool compacted;           /* source cleanup.policy contains compact */
 	int32_t target_max_batch; /* target's max.message.bytes */
+	uint32_t target_made;     /* grows when the target topic was made again */
 };
 
 struct topics_events {

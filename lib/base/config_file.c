@@ -254,6 +254,7 @@ static void walk_listed(struct walk *w, const config_setting_t *s, const struct 
 		}
 		w->name = name;
 		walk_group(w, object);
+		w->name = "";
 	}
 }
 

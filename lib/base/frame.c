@@ -152,6 +152,7 @@ struct frame *frame_pool_get(struct frame_pool *p, size_t n)
 static void give_block(struct frame_pool *p, void *m, size_t block)
 {
 	struct kept *k = m;
+	assert(p != NULL);
 	k->block = block;
 	k->next = p->kept;
 	p->kept = k;

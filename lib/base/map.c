@@ -24,7 +24,8 @@ struct map {
 	uint64_t seed[2];
 };
 
-static uint8_t tombstone;
+/* Its address marks a dead slot; nothing reads or writes it. */
+static const uint8_t tombstone;
 
 static uint64_t rotl(uint64_t v, unsigned n)
 {
@@ -176,7 +177,7 @@ void *map_take(struct map *m, struct bytes key)
 		return NULL;
 	void *value = s->value;
 	mem_free(s->key);
-	s->key = &tombstone;
+	s->key = (uint8_t *)&tombstone;
 	m->live--;
 	return value;
 }

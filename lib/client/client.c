@@ -383,8 +383,8 @@ int64_t client_backoff_ms(const struct client *c, unsigned attempt)
 
 static int16_t broker_version(const struct broker *b, int16_t api_key)
 {
-	for (uint8_t i = 0; i < CLIENT_CHANNELS_MAX; i++) {
-		const struct channel *ch = broker_peek(b, i);
+	for (unsigned i = 0; i < CLIENT_CHANNELS_MAX; i++) {
+		const struct channel *ch = broker_peek(b, (uint8_t)i);
 		if (ch != NULL && channel_ready(ch))
 			return channel_version(ch, api_key);
 	}

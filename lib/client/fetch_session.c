@@ -66,7 +66,8 @@ struct fetch_session {
 static int topic_compare(const struct topic *t, struct bytes name, const struct uuid *id)
 {
 	size_t n = strlen(t->name);
-	int order = memcmp(t->name, name.p, n < name.n ? n : name.n);
+	size_t common = n < name.n ? n : name.n;
+	int order = common == 0 ? 0 : memcmp(t->name, name.p, common);
 	if (order == 0)
 		order = (n > name.n) - (n < name.n);
 	if (order == 0 && id != NULL)

@@ -118,12 +118,15 @@ static enum err open_socket(const char *host, uint16_t port, int *fd, struct err
 
 static uint16_t bound_port(int fd)
 {
-	struct sockaddr_storage sa = {.ss_family = AF_UNSPEC};
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} sa = {.v6 = {.sin6_family = AF_UNSPEC}};
 	socklen_t n = sizeof sa;
-	(void)getsockname(fd, (struct sockaddr *)&sa, &n);
-	if (sa.ss_family == AF_INET6)
-		return ntohs(((struct sockaddr_in6 *)&sa)->sin6_port);
-	return ntohs(((struct sockaddr_in *)&sa)->sin_port);
+	if (getsockname(fd, &sa.any, &n) != 0)
+		return 0;
+	return ntohs(sa.any.sa_family == AF_INET6 ? sa.v6.sin6_port : sa.v4.sin_port);
 }
 
 static void destroy(void *arg)

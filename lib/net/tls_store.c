@@ -107,7 +107,7 @@ static enum format detect(const struct blob *b)
 	/* PKCS#12 (RFC 7292) is a DER or BER sequence. */
 	if (b->n >= 2 && b->p[0] == 0x30 && (b->p[1] & 0x80) != 0)
 		return PKCS12_STORE;
-	if (memmem(b->p, b->n, begin, sizeof begin - 1) != NULL)
+	if (b->n > 0 && memmem(b->p, b->n, begin, sizeof begin - 1) != NULL)
 		return PEM;
 	return UNKNOWN;
 }

@@ -144,7 +144,7 @@ enum batch_walk_result batch_walk_next(struct batch_walk *w, struct batch_head *
 		if (fault != NULL)
 			return batch_walk_fault(h, fault, why);
 	} else {
-		h->attributes = (int8_t)p[AT_OLD_ATTRIBUTES];
+		h->attributes = p[AT_OLD_ATTRIBUTES];
 	}
 	*whole = bytes_of(p, batch_size(h));
 	w->left = bytes_of(p + whole->n, w->left.n - whole->n);

@@ -67,7 +67,7 @@ static uint64_t hash_word(uint64_t h, uint64_t word)
 static uint64_t hash_field(uint64_t h, struct bytes field)
 {
 	const uint8_t *p = field.p;
-	size_t n = field.n;
+	size_t n = p == NULL ? 0 : field.n;
 	uint8_t tail[8] = {0};
 
 	h = hash_word(h, p == NULL ? UINT64_MAX : n);

@@ -96,7 +96,9 @@ def topic(request: pytest.FixtureRequest) -> Topic:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failed test shows the end of its mirrors' logs."""
     report = yield
     found: dict[str, object] = getattr(item, "funcargs", {})

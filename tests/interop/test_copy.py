@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import Pair, Topic
-from harness.client import Record, numbered
+from harness.client import Record, Stored, numbered
 from harness.compare import assert_contiguous, assert_same, diff
 from harness.process import wait_for
 
@@ -152,12 +152,22 @@ def compacted(pair: Pair, name: str) -> int:
     # The cleaner leaves the active segment alone: fill it with something else and roll it.
     pair.source.produce(name, numbered(1100, start=50_000, size=1000))
 
-    def cleaned() -> int:
-        kept = pair.source.read(name)
-        gaps = sum(b.offset != a.offset + 1 for a, b in zip(kept, kept[1:]))
-        return len(kept) if gaps > 100 and len(kept) < 6000 else 0
+    kept = cleaned(pair, name, 6000)
+    assert sum(b.offset != a.offset + 1 for a, b in zip(kept, kept[1:])) > 100
+    return len(kept)
 
-    return wait_for("the log cleaner", cleaned, 60, every=0.5)
+
+def cleaned(pair: Pair, name: str, below: int) -> list[Stored]:
+    """The source's records once the log cleaner has left fewer than `below` and is at rest."""
+    last: list[Stored] = []
+
+    def probe() -> bool:
+        before = len(last)
+        last[:] = pair.source.read(name)
+        return len(last) < below and len(last) == before
+
+    wait_for("the log cleaner", probe, 60, every=1)
+    return last
 
 
 def test_compacted(pair: Pair, topic: Topic) -> None:
@@ -178,18 +188,23 @@ def test_compaction_passes_a_stopped_mirror(pair: Pair, topic: Topic) -> None:
     """
     name = topic()
     pair.source.create_topic(
-        name, cleanup_policy="compact", segment_bytes=1 << 20, min_cleanable_dirty_ratio="0.01"
+        name,
+        cleanup_policy="compact",
+        segment_bytes=1 << 20,
+        min_cleanable_dirty_ratio="0.01",
+        min_compaction_lag_ms=3_600_000,
     )
     pair.source.produce(
         name, [Record(b"k%d" % (i % 20), b"%d" % i + b"x" * 1000) for i in range(3000)]
     )
     mirror = pair.mirror(name, more=UNCOMPACTED)
     with mirror:
-        assert_same(pair.source, name, pair.target, f"east.{name}", 30)
+        assert assert_same(pair.source, name, pair.target, f"east.{name}") == 3000
         before = pair.target.read(f"east.{name}")
         mirror.kill()
     pair.source.produce(name, numbered(1100, start=90_000, size=1000))
-    wait_for("the log cleaner", lambda: len(pair.source.read(name)) < 2600, 60, every=0.5)
+    pair.source.alter_config(name, min_compaction_lag_ms=0)
+    cleaned(pair, name, 2600)
     fresh = numbered(200, start=100_000)
     pair.source.produce(name, fresh)
     with mirror:

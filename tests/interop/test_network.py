@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Pair, Topic
 from harness.broker import Cluster
-from harness.client import Client, numbered
+from harness.client import IDEMPOTENT, Client, numbered
 from harness.compare import assert_contiguous, assert_same, diff
 from harness.mirror import MEMORY_CAP
 from harness.process import wait_for
@@ -173,14 +173,18 @@ def test_leaders_change(trio: Pair, north: Cluster, topic: Topic) -> None:
         for node in (1, 2, 3):
             broker = north.broker(node)
             for partition in range(3):
-                trio.source.produce(name, numbered(8000, start=sent, size=500), partition)
+                trio.source.produce(
+                    name, numbered(8000, start=sent, size=500), partition, **IDEMPOTENT
+                )
             sent += 8000
             if node == 2:
                 broker.stop()
             else:
                 broker.kill()
             for partition in range(3):
-                trio.source.produce(name, numbered(2000, start=sent, size=500), partition, "lz4")
+                trio.source.produce(
+                    name, numbered(2000, start=sent, size=500), partition, "lz4", **IDEMPOTENT
+                )
             sent += 2000
             broker.start()
             broker.wait_ready()

@@ -18,7 +18,7 @@ HEALTHY = ("ACTIVE", "CATCHING_UP")
 def assert_others_go_on(pair: Pair, mirror: Mirror, name: str, partition: int = 1) -> None:
     """A record that is produced now into the other partition arrives."""
     mirrored = f"east.{name}"
-    before = pair.target.offsets(mirrored, partition)[1]
+    before = pair.source.offsets(name, partition)[1]
     pair.source.produce(name, numbered(10, start=777), partition)
     wait_for(
         f"{mirrored}-{partition} to go on",
@@ -62,7 +62,7 @@ def test_batch_too_large_is_split(pair: Pair, topic: Topic) -> None:
     pair.source.produce(
         name,
         [
-            Record(b"k%d" % i, (b"%d" % (i * i * 7919)).ljust(1000, b"%d" % i))
+            Record(b"k%d" % i, (b"%d" % (i * i * 7919)).ljust(1000, b"%d" % (i % 10)))
             for i in range(60_000)
         ],
         1,

@@ -43,18 +43,18 @@ static inline uint64_t rng_seed(const char *test)
 	return seed;
 }
 
-/* How much of a property test's full work to do: FARSHORE_CASES sets the percentage; sanitizers
- * make everything some 10 times slower, so a quarter is the default there. */
+/* Sanitizers make everything some 10 times slower: a quarter of the work is the default there. */
+#ifdef __SANITIZE_ADDRESS__
+enum { RNG_PERCENT = 25 };
+#else
+enum { RNG_PERCENT = 100 };
+#endif
+
+/* How much of a property test's full work to do: FARSHORE_CASES sets the percentage. */
 static inline int64_t rng_scale(int64_t full)
 {
 	const char *set = getenv("FARSHORE_CASES");
-	int64_t percent = 100;
-	if (set != NULL)
-		percent = strtoll(set, NULL, 10);
-#ifdef __SANITIZE_ADDRESS__
-	else
-		percent = 25;
-#endif
+	int64_t percent = set != NULL ? strtoll(set, NULL, 10) : RNG_PERCENT;
 	int64_t n = full * percent / 100;
 	return n < 1 ? 1 : n;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The second pass over the schemas, message by message: what the codec takes for granted is made
  * sure here. */
+#include <assert.h>
 #include <string.h>
 
 #include "lib/wire/gen/schema.h"
@@ -188,6 +189,7 @@ static enum err check_struct(struct schema_message *m, struct schema_struct *s, 
 
 enum err schema_check(struct schema_message *m, struct errmsg *why)
 {
+	assert(m->structs != NULL);
 	for (struct schema_struct *s = m->structs; s != NULL; s = s->next) {
 		enum err e = check_struct(m, s, why);
 		if (e != ERR_OK)

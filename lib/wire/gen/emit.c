@@ -3,6 +3,7 @@
  * twice. */
 #include "lib/wire/gen/emit.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
@@ -105,6 +106,7 @@ void emit_header(const struct schema_message *first, struct buf *out)
 		if (m->flexible_from != INT16_MAX)
 			buf_printf(out, ", flexible from %d", m->flexible_from);
 		buf_put_str(out, " */\n");
+		assert(m->first != NULL);
 		for (const struct schema_struct *s = m->first; s != NULL; s = s->order)
 			emit_struct(s, out);
 		buf_printf(out, "extern const struct wire_message wire_%s;\n", m->structs->c_name);

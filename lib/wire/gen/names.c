@@ -3,6 +3,7 @@
 #include "lib/wire/gen/names.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 /* True if a new word starts at s[i]: "aB", or the last capital of a run before a small letter
@@ -54,12 +55,10 @@ char *names_member(struct arena *a, const char *name)
 
 char *names_join(struct arena *a, const char *prefix, const char *suffix)
 {
-	size_t p = strlen(prefix), s = strlen(suffix);
-	char *out = arena_zalloc(a, p + s + 2, 1);
+	size_t size = strlen(prefix) + strlen(suffix) + 2;
+	char *out = arena_zalloc(a, size, 1);
 	if (out == NULL)
 		return NULL;
-	memcpy(out, prefix, p);
-	out[p] = '_';
-	memcpy(out + p + 1, suffix, s);
+	snprintf(out, size, "%s_%s", prefix, suffix);
 	return out;
 }

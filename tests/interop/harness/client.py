@@ -50,6 +50,9 @@ class Stored:
     record: Record
 
 
+IDEMPOTENT: dict[str, Any] = {"enable_idempotence": True, "retries": 1000}
+
+
 class Client:
     """One cluster as a test sees it."""
 
@@ -148,14 +151,13 @@ class Client:
         codec: str = "none",
         **config: Any,
     ) -> None:
-        """Produce in order and wait for every acknowledgement."""
+        """Produce in order and wait for every acknowledgement. `config` takes "_" for ".".
+
+        Nothing is retried: where brokers fail meanwhile, ask for IDEMPOTENT, which costs half a
+        second (librdkafka waits so long for its producer id).
+        """
         producer = self._producer(
-            {
-                "compression.type": codec,
-                "linger.ms": 5,
-                "enable.idempotence": True,
-                **_dotted(config),
-            }
+            {"compression.type": codec, "linger.ms": 5, "retries": 0, **_dotted(config)}
         )
         failed: list[KafkaError] = []
         _send(producer, topic, records, partition, failed)

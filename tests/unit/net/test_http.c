@@ -158,7 +158,7 @@ static int ask_bytes(struct fixture *f, const char *request, size_t n)
 		fail_msg("no end of the reply to: %.60s", request);
 	close(fd);
 	loop_turn(f->loop, 1);
-	return f->reply_n < 12 ? 0 : atoi(f->reply + 9);
+	return f->reply_n < 12 ? 0 : (int)strtol(f->reply + 9, NULL, 10);
 }
 
 static int ask(struct fixture *f, const char *request)

@@ -70,9 +70,9 @@ static void server_sign(const struct server *s, const char *text, char *out)
 {
 	uint8_t salted[64], key[64], signature[64];
 	size_t n = (size_t)EVP_MD_get_size(s->md);
+	int iterations = (int)strtol(s->iterations, NULL, 10);
 	PKCS5_PBKDF2_HMAC(PASSWORD, (int)strlen(PASSWORD), (const uint8_t *)"saltsaltsalt", 12,
-			  atol(s->iterations) > 0 ? (int)atol(s->iterations) : 1, s->md, (int)n,
-			  salted);
+			  iterations > 0 ? iterations : 1, s->md, (int)n, salted);
 	server_hmac(s, salted, n, "Server Key", key);
 	server_hmac(s, key, n, text, signature);
 	if (s->bad_signature)
@@ -89,7 +89,7 @@ static void server_scram(struct server *s, struct bytes in, char *out, size_t ou
 		snprintf(s->first, sizeof s->first, "%.*s", (int)in.n - 3, (const char *)in.p + 3);
 		const char *nonce = strstr(s->first, ",r=") + 3;
 		snprintf(s->nonce, sizeof s->nonce, "%.100sserver", nonce);
-		snprintf(out, out_n, "r=%s,s=" SALT ",i=%s", s->nonce, s->iterations);
+		snprintf(out, out_n, "r=%.120s,s=" SALT ",i=%s", s->nonce, s->iterations);
 		return;
 	}
 	const char *proof = memmem(in.p, in.n, ",p=", 3);

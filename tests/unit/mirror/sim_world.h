@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A world for one mirrored partition: the model source and target, the stored run table, a process
+ * that can die, connections whose requests can land late, and a virtual clock. It is the
+ * partition's host. All chance comes from one seed.
+ */
+#ifndef FARSHORE_TESTS_SIM_WORLD_H
+#define FARSHORE_TESTS_SIM_WORLD_H
+
+#include "checkpoint/store.h"
+#include "mirror/partition.h"
+#include "tests/unit/mirror/sim_source.h"
+#include "tests/unit/mirror/sim_target.h"
+
+enum sim_mode {
+	SIM_EXACT,          /* crashes, lost connections, refusals, elections: nothing may show */
+	SIM_COMPACTED,      /* the source is compacted meanwhile */
+	SIM_TARGET_LOSES,   /* the target loses records that it had acknowledged */
+	SIM_TARGET_EMPTIED, /* the target topic is deleted and made again */
+	SIM_RETENTION,      /* the source's retention overtakes the mirror */
+	SIM_SOURCE_LOSES,   /* an unclean election at the source */
+	SIM_RECREATED,      /* the source topic is deleted and made again */
+	SIM_FOREIGN,        /* somebody else writes to the target */
+	SIM_MODES
+};
+
+enum event_kind {
+	EV_PROBE,
+	EV_PROBE_TAIL,
+	EV_FETCH,
+	EV_FETCHED,
+	EV_READ_TARGET,
+	EV_PRODUCER,
+	EV_TIMER,
+	EV_READY,
+	EV_REBATCH,
+	EV_STORE,
+	EV_STORE_LANDS,
+	EV_STORED,
+	EV_BROKER,
+	EV_ANSWER,
+	EV_METADATA,
+	EV_REPLICATE,
+	EV_GROW,
+	EV_CHAOS,
+	EV_RESTART,
+	EV_RESUME,
+	EV_KINDS
+};
+
+struct sim_event {
+	int64_t due;
+	uint64_t order; /* equal times: first come, first served */
+	enum event_kind kind;
+	uint64_t token; /* of the asker; not the present one: nobody waits for it */
+	int64_t number;
+	enum err err;
+	void *what;
+};
+
+struct sim_request {
+	struct sim_request *next;
+	size_t n;
+	uint8_t bytes[];
+};
+
+/* One connection to the target; a broker handles its requests in order. */
+struct sim_conn {
+	struct sim_conn *next;
+	struct sim_request *head, **tail;
+	bool dead;          /* nobody hears the answers */
+	bool waits;         /* the head was appended and waits to be replicated */
+	int64_t base, need; /* then */
+	int64_t answered;   /* when the last answer goes out */
+};
+
+struct sim_entry {
+	size_t key_n, value_n;
+	uint8_t bytes[BLOCK_KEY_MAX + BLOCK_VALUE_MAX];
+};
+
+/* Records of one write to the stored run table. */
+struct sim_write {
+	size_t n;
+	struct sim_entry *v[64];
+};
+
+struct sim_world {
+	struct rng g;
+	enum sim_mode mode;
+	bool calm;  /* no faults any more */
+	bool trace; /* tell what happens */
+	int64_t now;
+	struct clock clock;
+	struct partition_env env;
+	struct sim_truth truth;
+	struct sim_source source;
+	struct sim_target target;
+	struct sim_event *events;
+	size_t events_n, events_cap;
+	uint64_t order, steps;
+	struct sim_conn *conns; /* the newest first: the process's own if it is not dead */
+	int64_t slow;           /* ms that an answer may take */
+	int64_t in_flight_max;
+	int64_t fetch_batches;
+	int64_t grow_left; /* source batches still to come in the chaotic part */
+
+	/* the process */
+	struct partition *p; /* NULL: dead */
+	struct stored *stored;
+	uint64_t life;
+	uint64_t tokens[EV_KINDS];
+	struct probe_result probe;
+	int probe_open;
+	int64_t fetch_offset;
+	struct fetch_result fetched;
+	bool fetch_told; /* the fetch that goes on was answered once */
+	int64_t told_end, told_stable, told_start;
+	struct uuid fetch_id;
+	bool ready_queued, ready_waits;
+	bool dirty, urgent, writing;
+
+	/* the stored run table's log */
+	struct sim_entry **log;
+	size_t log_n, log_cap;
+
+	int64_t next_producer;
+	uint32_t seen;      /* states that were reached, as bits */
+	int64_t foreign;    /* records of the other writer */
+	bool hit;           /* the mode's event happened */
+	uint64_t crashes, zombies, faults;
+	long fail_alloc; /* the Nth allocation inside the partition fails; 0: none */
+	void (*enter)(struct sim_world *w); /* around every call of the partition; may be NULL */
+	void (*leave)(struct sim_world *w);
+};
+
+void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed);
+void sim_world_fini(struct sim_world *w);
+
+/* The next event. */
+void sim_world_step(struct sim_world *w);
+
+void sim_world_start(struct sim_world *w); /* the process */
+void sim_world_crash(struct sim_world *w);
+
+/* Run with faults until the source has grown to its size, then without until nothing moves any
+ * more. */
+void sim_world_run(struct sim_world *w);
+
+/* The stored run table as a new process would load it; free `taken->runs` and `->stored`. */
+enum err sim_world_load(struct sim_world *w, struct run_taken *taken);
+
+#endif
