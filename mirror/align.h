@@ -7,11 +7,12 @@
  * on the target was copied from source offsets at or beyond S, in order. Two ways:
  *
  *   count   the source keeps what it has: each record of a kept batch takes one target offset,
- * until L is reached. That may be inside a batch (they are coalesced and split on the way). Then
- *           the target's last batch is held against the source's records that must have become it.
+ *           until L is reached. That may be inside a batch (they are coalesced and split on the
+ *           way). Then the target's last batch is held against the source's records that must have
+ *           become it.
  *   match   the source is compacted: some of what was copied is gone, so what the source has left
- * is a subsequence of what was copied. Each source record is looked for among the target's that
- * remain; the first that is not there was not copied.
+ *           is a subsequence of what was copied. Each source record is looked for among the
+ *           target's that remain; the first that is not there was not copied.
  *
  * Records are compared by 63 bits of hash over timestamp, key, value and headers. Records that
  * differ by chance have equal hashes with a probability of 2^-63 a comparison; somebody who makes

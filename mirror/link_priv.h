@@ -4,8 +4,9 @@
  * produce pipelines), the probes (prober.c), the stored run tables (journal.c) and the link itself
  * (link.c). Not for others.
  *
- * Data flow:  source.c --fetched--> partition --ready--> sender.c --answers--> partition
- * --position--> journal.c
+ *   source.c --fetched--> partition --ready--> sender.c
+ *                         partition <--answers-- sender.c
+ *                         partition --position--> journal.c
  */
 #ifndef FARSHORE_MIRROR_LINK_PRIV_H
 #define FARSHORE_MIRROR_LINK_PRIV_H

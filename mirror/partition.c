@@ -43,7 +43,7 @@ struct partition *partition_new(const struct partition_env *env, int32_t index, 
 	p->source_hw = p->source_lso = p->source_start = -1;
 	p->producer_id = -1;
 	p->producer_epoch = -1;
-	p->last_epoch = -1;
+	p->last_epoch = p->next_epoch = -1;
 	p->fault_offset = -1;
 	p->last_timestamp = -1;
 	unit_queue_init(&p->waiting);
@@ -125,7 +125,7 @@ static void drained_after_fault(struct partition *p)
 	case STATE_COUNT:
 		break;
 	}
-	assert(!"state out of range");
+	assert(false && "state out of range");
 }
 
 static void leave_copying(struct partition *p)
@@ -229,6 +229,7 @@ void partition_on_timer(struct partition *p)
 void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 {
 	p->src_next = p->src_acked = src;
+	p->next_epoch = p->last_epoch;
 	p->dst_next = p->dst_acked = dst;
 	/* The table says where we are even if it holds no run yet. */
 	runs_advance_source(p->runs, src);
@@ -264,6 +265,7 @@ void partition_on_producer(struct partition *p, enum err e, const struct errmsg 
 	p->producer_id = id;
 	p->producer_epoch = epoch;
 	p->sequence = 0;
+	p->writer_known = false;
 	p->stored_once = false;
 	partition_begin_copy(p, p->src_next, p->dst_next);
 }
@@ -313,10 +315,34 @@ void partition_want_more(struct partition *p)
 
 /* ---- sending ---- */
 
+/* Everything fetched is done: the position is behind it, markers and aborted batches included. */
+static void all_done(struct partition *p)
+{
+	if (!partition_drained(p) || p->src_next == p->src_acked)
+		return;
+	p->src_acked = p->src_next;
+	p->last_epoch = p->next_epoch;
+	runs_advance_source(p->runs, p->src_next);
+	p->env->host->store(p->env->host_ctx, p, false);
+}
+
+static void tell_ready(struct partition *p)
+{
+	if (p->waiting.n == 0 || p->ready_listed)
+		return;
+	p->ready_listed = true;
+	p->env->host->ready(p->env->host_ctx, p);
+}
+
 struct unit *partition_next_unit(struct partition *p)
 {
 	p->ready_listed = false;
 	if (p->phase != PHASE_COPY || p->task != NULL || p->waiting.head == NULL)
+		return NULL;
+	/* A broker takes any sequence from a producer that it does not know, so what follows a
+	 * refused first batch would land (ProducerAppendInfo.checkSequence): the first goes alone.
+	 */
+	if (!p->writer_known && p->in_flight.n > 0)
 		return NULL;
 	enum err e;
 	struct rebatch_task *task = rebatch_task_of_queue(p, &e);
@@ -357,12 +383,8 @@ void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 				"slow path at source offset %" PRId64 ": %s", src, err_text(e));
 		return;
 	}
-	if (partition_drained(p))
-		p->src_acked = p->src_next;
-	if (p->waiting.n > 0) {
-		p->ready_listed = true;
-		p->env->host->ready(p->env->host_ctx, p);
-	}
+	all_done(p);
+	tell_ready(p);
 	if (partition_held_bytes(p) <= p->env->queue_low)
 		partition_want_more(p);
 }
@@ -400,16 +422,20 @@ static void judge_progress(struct partition *p)
 static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset)
 {
 	enum err e = append_spans(p, u, base_offset);
-	/* The order of units makes a refusal by the table impossible; memory can run out. */
+	/* The order of units makes a refusal by the table impossible; memory can run out. The next
+	 * probe finds what landed. */
 	if (e != ERR_OK) {
+		runs_truncate_source(p->runs, p->src_acked);
+		runs_advance_source(p->runs, p->src_acked);
+		runs_advance_target(p->runs, p->dst_acked);
 		partition_fault(p, STATE_SOURCE_UNAVAILABLE, e, "run table: %s", err_text(e));
 		return;
 	}
 	p->src_acked = u->src_end;
 	p->dst_acked = base_offset + u->head.count;
-	if (u->leader_epoch >= 0)
-		p->last_epoch = u->leader_epoch;
+	p->last_epoch = u->leader_epoch;
 	p->last_timestamp = u->head.max_timestamp;
+	p->writer_known = true;
 	p->attempt = 0;
 	p->fault_repeats = 0;
 	p->counters.records += (uint64_t)u->head.count;
@@ -506,8 +532,8 @@ void partition_on_produced(struct partition *p, enum err e, const struct errmsg 
 	}
 	if (p->phase != PHASE_COPY)
 		return;
-	if (partition_drained(p))
-		p->src_acked = p->src_next;
+	all_done(p);
+	tell_ready(p);
 	judge_progress(p);
 	if (partition_held_bytes(p) <= p->env->queue_low)
 		partition_want_more(p);
@@ -580,17 +606,9 @@ void partition_on_fetched(struct partition *p, const struct fetch_result *r)
 	partition_intake(p, r);
 	if (p->phase != PHASE_COPY)
 		return;
-	if (partition_drained(p) && p->src_next > p->src_acked) {
-		/* Only markers and aborted batches: the position moved all the same. */
-		p->src_acked = p->src_next;
-		runs_advance_source(p->runs, p->src_next);
-		p->env->host->store(p->env->host_ctx, p, false);
-	}
+	all_done(p);
 	judge_progress(p);
-	if (p->waiting.n > 0 && !p->ready_listed) {
-		p->ready_listed = true;
-		p->env->host->ready(p->env->host_ctx, p);
-	}
+	tell_ready(p);
 	partition_want_more(p);
 }
 

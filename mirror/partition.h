@@ -6,18 +6,19 @@
  *
  * Life:
  *
- *   IDLE --start--> PROBE --offsets and the target's tail known--> [ALIGN] --> [STORE] --> COPY
- *                     ^                                                                     |
- *                     +------------- WAIT (back-off) <------- DRAIN (answers in flight) <---+ any
- * fault
- *                                                                 |
- *                                                                 +--> STOPPED (a person must
- * decide)
+ *   IDLE --start--> PROBE --both ends, target's tail--> [ALIGN] --> [STORE] --> COPY
+ *                     ^                                                          |
+ *                     |                                                          | any fault
+ *                     +--- WAIT (back-off) <------ DRAIN (answers in flight) <---+
+ *                                                    |
+ *                                                    +---> STOPPED (a person must decide)
  *
- * PROBE  reads both logs' ends and the target's last batch, and compares them with the run table.
- * ALIGN  the target is ahead of the run table (a crash before the table was stored): walk the
- * source to find where. STORE  wait until the position (and the producer id) is stored on the
- * target, before the first record is sent. COPY   fetch, forward, count.
+ *   PROBE  reads both logs' ends and the target's last batch, compares them with the run table.
+ *   ALIGN  the target is ahead of the run table (a crash before the table was stored): walk the
+ *          source to find where.
+ *   STORE  wait until the position (and the producer id) is stored on the target, before the
+ *          first record is sent.
+ *   COPY   fetch, forward, count.
  *
  * The exactness argument. Producer id, epoch and sequence of the next batch follow from the
  * target's own last batch, so the sequence number is a compare-and-swap on the target's end: a
@@ -128,9 +129,10 @@ struct partition {
 	size_t runs_budget;    /* bytes */
 	struct uuid stored_id; /* topic id that the run table belongs to */
 	bool stored_once;      /* a position with this producer id is durable */
-	int32_t last_epoch;    /* leader epoch of the last batch copied; -1 unknown */
+	int32_t last_epoch;    /* leader epoch of the batch before src_acked; -1 unknown */
 
 	int64_t src_next;  /* next source offset to fetch */
+	int32_t next_epoch; /* leader epoch of the batch before src_next (KIP-595); -1 unknown */
 	int64_t src_acked; /* source offsets below this are done: copied, or nothing to copy */
 	int64_t dst_next;  /* where the next unit sent will land */
 	int64_t dst_acked;
@@ -139,6 +141,7 @@ struct partition {
 	int64_t producer_id;
 	int16_t producer_epoch;
 	int32_t sequence;
+	bool writer_known; /* the target holds a batch of this producer, so it checks sequences */
 
 	struct unit_queue waiting;   /* not yet sent */
 	struct unit_queue in_flight; /* sent, oldest first */

@@ -34,6 +34,7 @@ static enum err intake_unit(struct partition *p, struct frame *frame, struct byt
 	u->trim_before = p->src_next;
 	u->fetched_ms = clock_mono_ms(p->env->clock);
 	p->src_next = u->src_end;
+	p->next_epoch = h->leader_epoch;
 	unit_queue_push(&p->waiting, u);
 	return ERR_OK;
 }
@@ -68,6 +69,7 @@ static enum err intake_batch(struct partition *p, struct aborted_filter *aborted
 	else if (verdict == ABORTED_DROP)
 		p->counters.aborted_batches++;
 	p->src_next = batch_last_offset(h) + 1;
+	p->next_epoch = h->leader_epoch;
 	return ERR_OK;
 }
 

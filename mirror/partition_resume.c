@@ -8,10 +8,13 @@
  *   nothing stored, L > 0    others wrote there: FOREIGN_WRITE
  *   L == T                   go on at S
  *   L >  T                   we wrote after the table was stored: count (or match) source records
- * from S until L is reached L == 0 <  T              the target was emptied or made again: copy all
- * that the source has L <  T                   the target lost its tail: TARGET_TRUNCATED, cut the
- * table, go on at what it maps back to and before all that: the source must still be the log that
- * the table speaks of (topic id, leader epoch, range).
+ *                            from S until L is reached
+ *   L == 0 < T               the target was emptied or made again: copy all that the source has
+ *   L <  T                   the target lost its tail: TARGET_TRUNCATED, cut the table, go on at
+ *                            what it maps back to
+ *
+ * Unless the target is empty, the source must first still be the log that the table speaks of
+ * (topic id, leader epoch, range).
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,10 +61,20 @@ static bool source_changed(struct partition *p, const struct probe_result *r)
 	return false;
 }
 
+/* The end of the target's last batch; -1: there is none. */
+static int64_t tail_end(const struct probe_result *r)
+{
+	if (r->tail.n < BATCH_HEAD)
+		return -1;
+	struct batch_head h;
+	batch_head_get(r->tail.p, &h);
+	return batch_last_offset(&h) + 1;
+}
+
 /* The sequence that follows the target's last batch, if that batch is ours. */
 static bool sequence_from_tail(struct partition *p, const struct probe_result *r)
 {
-	if (r->tail.n < BATCH_HEAD)
+	if (tail_end(r) != r->target_end)
 		return false;
 	struct batch_head h;
 	batch_head_get(r->tail.p, &h);
@@ -69,6 +82,7 @@ static bool sequence_from_tail(struct partition *p, const struct probe_result *r
 	    h.base_sequence < 0)
 		return false;
 	p->sequence = batch_sequence_add(h.base_sequence, h.last_offset_delta + 1);
+	p->writer_known = true;
 	return true;
 }
 
@@ -79,6 +93,7 @@ static void continue_at(struct partition *p, int64_t src, int64_t dst, const str
 		     p->last_fault == ERR_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
 	bool known = p->producer_id >= 0 && !stale;
 
+	p->writer_known = false;
 	if (known && runs_count(p->runs) == 0)
 		p->sequence = 0; /* nothing of ours is there yet */
 	else if (known)
@@ -188,6 +203,7 @@ static void align_done(struct partition *p)
 	}
 	align_free(p->align);
 	p->align = NULL;
+	p->last_epoch = p->next_epoch;
 	/* The found part must be durable before it grows: a second crash would find the same again,
 	 * but why wait for it. */
 	p->env->host->store(p->env->host_ctx, p, false);
@@ -226,6 +242,17 @@ static void align_step(struct partition *p)
 	}
 }
 
+/* Keep next_epoch that of the last batch before the alignment's position. */
+static void follow_epoch(struct partition *p, struct bytes records)
+{
+	struct batch_walk walk = {.left = records};
+	struct batch_head h;
+	struct bytes whole;
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH &&
+	       h.base_offset < align_source_next(p->align))
+		p->next_epoch = h.leader_epoch;
+}
+
 void partition_align_feed(struct partition *p, const struct fetch_result *r)
 {
 	int64_t before = align_source_next(p->align);
@@ -235,6 +262,7 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r)
 		align_fault(p, e, &why);
 		return;
 	}
+	follow_epoch(p, r->records);
 	if (align_need(p->align) == ALIGN_SOURCE && align_source_next(p->align) == before &&
 	    before >= p->source_lso)
 		align_end_source(p->align);
@@ -290,14 +318,21 @@ static void align_begin(struct partition *p, const struct probe_result *r)
 		return;
 	}
 	p->align_end = r->target_end;
+	p->next_epoch = p->last_epoch;
 	p->phase = PHASE_ALIGN;
 	align_step(p);
 }
 
-void partition_on_probe(struct partition *p, const struct probe_result *r)
+void partition_on_probe(struct partition *p, const struct probe_result *asked)
 {
 	if (p->phase != PHASE_PROBE)
 		return;
+	/* The tail was read after the end: what landed in between (a late request, or a batch that
+	 * had not been replicated) counts, else end and sequence would not belong together. */
+	struct probe_result seen = *asked;
+	const struct probe_result *r = &seen;
+	if (tail_end(r) > seen.target_end)
+		seen.target_end = tail_end(r);
 	if (r->source_err != ERR_OK || r->target_err != ERR_OK) {
 		bool source = r->source_err != ERR_OK;
 		p->env->host->refresh(p->env->host_ctx, p, source);

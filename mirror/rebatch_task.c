@@ -136,10 +136,13 @@ static struct unit *unit_of_batch(const struct rebatch_task *t, const struct reb
 	if (u == NULL)
 		return NULL;
 	u->cause = t->cause;
-	u->leader_epoch = -1;
 	u->fetched_ms = t->in.head->fetched_ms;
 	const struct rebatch_span *last = &t->out.spans[b->spans_at + b->spans_n - 1];
 	u->src_end = last->first + last->n;
+	u->leader_epoch = -1;
+	for (const struct unit *in = t->in.head;
+	     in != NULL && in->head.base_offset < u->src_end; in = in->next)
+		u->leader_epoch = in->leader_epoch;
 	struct unit_span *spans = mem_zalloc(b->spans_n, sizeof *spans);
 	if (spans == NULL) {
 		unit_free(u);

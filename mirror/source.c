@@ -4,8 +4,9 @@
  * its own:
  *
  *   tail  caught-up partitions wait there in one parked request (long poll), so a new record
- * arrives at once; bulk  partitions that are behind; its requests are never parked, so they cannot
- * hold each other up.
+ *         arrives at once
+ *   bulk  partitions that are behind; its requests are never parked, so they cannot hold each
+ *         other up
  *
  * A partition is fetched from when it asks, once; it asks again when it has room. A bulk request
  * goes out when the memory for its answer was granted. Its size grows while answers come back full
@@ -263,7 +264,7 @@ static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes
 	source_leader(f->source, slot, &epoch);
 	f->armed[f->armed_n++] = slot;
 	slot->fetch_armed = true;
-	fetch_part_resume(slot->fetch_part, slot->fetch_offset, epoch, slot->p->last_epoch,
+	fetch_part_resume(slot->fetch_part, slot->fetch_offset, epoch, slot->p->next_epoch,
 			  slot->fetch_max > part_bytes ? slot->fetch_max : part_bytes);
 	return true;
 }

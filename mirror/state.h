@@ -3,12 +3,13 @@
  * The named states of a mirrored partition, and of a link (the worst of its partitions, or its
  * own).
  *
- *                      +-> SOURCE_UNAVAILABLE --+     (retried by itself, with back-off)
+ *   STARTING -> CATCHING_UP <-> ACTIVE
+ *                      +-> SOURCE_UNAVAILABLE --+   (retried by itself, with back-off)
  *                      +-> TARGET_UNAVAILABLE --+
- *                      +-> REFUSED -------------+     (retried every 30 s: the target may be
- * mended) STARTING -> CATCHING_UP <-> ACTIVE
+ *                      +-> REFUSED -------------+   (retried every 30 s: the target may be mended)
  *                      +-> DATA_LOSS, TOPIC_RECREATED, SOURCE_TRUNCATED, FOREIGN_WRITE
- *                          (stopped until a person decides: an emptied target topic is copied afresh)
+ *                          (stopped until a person decides: an emptied target topic is copied
+ *                          afresh)
  *
  * TARGET_TRUNCATED is passed through: the lost tail is copied again from where the run table says.
  * PAUSED is an operator's wish and can come from and go to every state.

@@ -4,9 +4,11 @@
  * next step:
  *
  *   missing at the target     -> describe the source's configuration, create with the same
- * partition count fewer partitions there    -> create partitions configuration not known   ->
- * describe both sides, send the differences, learn what the mirror must know all is well -> tell
- * the owner (on_ready), once per change
+ *                                partition count
+ *   fewer partitions there    -> create partitions
+ *   configuration not known   -> describe both sides, send the differences, learn what the mirror
+ *                                must know
+ *   all is well               -> tell the owner (on_ready), once per change
  *
  * Steps of one kind are batched into one request (a "job"); one job runs at a time, a scan follows
  * each. A topic whose step failed waits before it is tried again; the others go on.

@@ -45,7 +45,7 @@ struct unit {
 	struct bytes whole;     /* the batch as it lies in the frame */
 	struct batch_head head; /* of `whole`, decoded */
 	enum unit_cause cause;
-	bool raw; /* as fetched, and cannot be sent so: the slow path must rebuild it */
+	bool raw;             /* as fetched, and cannot be sent so: the slow path must rebuild it */
 	int64_t trim_before;  /* slow path: records below this source offset are not wanted */
 	int64_t src_end;      /* the source offset to fetch after this unit, exclusive */
 	int32_t leader_epoch; /* of the source's last batch in it */

@@ -30,7 +30,7 @@ static bool is_bare(enum config_type type)
 static void put_buf(FILE *out, struct buf *b)
 {
 	if (b->err == ERR_OK)
-		fwrite(b->p, 1, b->len, out);
+		(void)fwrite(b->p, 1, b->len, out);
 	buf_fini(b);
 }
 

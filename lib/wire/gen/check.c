@@ -189,14 +189,15 @@ static enum err check_struct(struct schema_message *m, struct schema_struct *s, 
 
 enum err schema_check(struct schema_message *m, struct errmsg *why)
 {
-	assert(m->structs != NULL);
+	struct schema_struct *root = m->structs;
+	assert(root != NULL);
 	for (struct schema_struct *s = m->structs; s != NULL; s = s->next) {
 		enum err e = check_struct(m, s, why);
 		if (e != ERR_OK)
 			return e;
 		s->min_wire = SIZE_MAX;
 	}
-	enum err e = place(m, m->structs, why);
+	enum err e = place(m, root, why);
 	if (e != ERR_OK)
 		return e;
 	for (const struct schema_struct *s = m->structs; s != NULL; s = s->next) {
@@ -205,7 +206,7 @@ enum err schema_check(struct schema_message *m, struct errmsg *why)
 			return e;
 	}
 	for (int v = m->versions.min; v <= m->versions.max; v++)
-		measure(m->structs, (int16_t)v, v >= m->flexible_from);
+		measure(root, (int16_t)v, v >= m->flexible_from);
 	/* A struct that no version uses, or one without bytes, still counts as a byte. */
 	for (struct schema_struct *s = m->structs; s != NULL; s = s->next) {
 		if (s->min_wire == 0 || s->min_wire == SIZE_MAX)

@@ -60,6 +60,7 @@ struct sim_event {
 
 struct sim_request {
 	struct sim_request *next;
+	int topic; /* the topic's id, see target_topic */
 	size_t n;
 	uint8_t bytes[];
 };
@@ -96,6 +97,8 @@ struct sim_world {
 	struct sim_truth truth;
 	struct sim_source source;
 	struct sim_target target;
+	int target_topic; /* which of those of that name; requests to another one are refused */
+	int asked_topic;  /* that of the last probe, for which units are made */
 	struct sim_event *events;
 	size_t events_n, events_cap;
 	uint64_t order, steps;
