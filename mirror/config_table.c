@@ -141,7 +141,7 @@ static const struct config_row rows[] = {
 	 .min = 100, .max = INT32_MAX, .def = "120 s",
 	 .help = "After this long without an answer the target's tail is read to settle what arrived."},
 	{LINK(link.runs_budget), .key = "runs_budget", .type = CONFIG_BYTES,
-	 .min = 4 * KIB, .max = GIB, .def = "256 KiB",
+	 .min = 4 * KIB, .max = 512 * KIB, .def = "256 KiB",
 	 .help = "Memory for the offset runs of one partition; the oldest runs go when it is full."},
 
 	{MIRROR(m.http_listen), .key = "http.listen", .type = CONFIG_STRING, .def = "127.0.0.1:8380",
@@ -150,7 +150,7 @@ static const struct config_row rows[] = {
 	 .min = 0, .max = 1024 * GIB, .def = "0",
 	 .help = "Hard cap of buffers; 0: 64 MiB plus 4 KiB for each partition."},
 	{MIRROR(log_level), .key = "log.level", .type = CONFIG_ENUM, .words = config_table_levels,
-	 .def = "info", .reloads = true,
+	 .def = "info",
 	 .help = "Which lines are logged."},
 	{MIRROR(m.workers), .key = "workers", .type = CONFIG_INT, .min = 1, .max = 16, .def = "1",
 	 .help = "Threads for what would hold up the event loop (names, re-encoding of batches)."},

@@ -8,6 +8,8 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/net/http.h"
@@ -23,6 +25,7 @@ enum {
 	PAGE_BYTES = 64 << 20,
 	TICK_MS = 1000,
 	DRAIN_POLL_MS = 5,
+	WORKERS_END_MS = 300,
 };
 
 struct daemon {
@@ -157,13 +160,12 @@ static void on_drain(void *arg)
 		loop_timer_set(d->drain, DRAIN_POLL_MS);
 		return;
 	}
-	log_event(
-		loop_log(d->loop), done ? LOG_INFO : LOG_WARN, "drained",
-		LOG_S("complete", done ? "yes" : "no"),
-		LOG_S("reason",
-		      done ? ""
-			   : "answers or stores are still out after shutdown.drain; the next start "
-			     "finds the exact position by itself"));
+	log_event(loop_log(d->loop), done ? LOG_INFO : LOG_WARN, "drained",
+		  LOG_S("complete", done ? "yes" : "no"),
+		  LOG_S("reason", done ? ""
+				       : "answers or stores are still out after the setting drain; "
+					 "the next start "
+					 "finds the exact position by itself"));
 	loop_break(d->loop);
 }
 
@@ -193,6 +195,8 @@ static enum err signals_start(struct daemon *d, struct errmsg *why)
 	static const int list[] = {SIGTERM, SIGINT, SIGHUP};
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < 3; i++) {
+		/* What is restored at the end: a second signal must not kill an orderly end. */
+		signal(list[i], SIG_IGN);
 		d->signals[i] = evsignal_new(loop_base(d->loop), list[i], on_signal, d);
 		if (d->signals[i] == NULL || evsignal_add(d->signals[i], NULL) != 0)
 			return errmsg_set(why, ERR_NOMEM, "signals: out of memory");
@@ -223,11 +227,27 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 	return ERR_OK;
 }
 
+/* Jobs hold frames, and their completions belong to this loop. A name look-up cannot be interrupted and
+ * may take long: then the process ends without tidying up, all that matters is stored. */
+static void wait_for_workers(struct daemon *d)
+{
+	int64_t until = loop_now_ms(d->loop) + WORKERS_END_MS;
+	while (worker_pool_pending(loop_pool(d->loop)) > 0) {
+		if (loop_now_ms(d->loop) >= until && d->stopping) {
+			log_event(loop_log(d->loop), LOG_INFO, "stopped", LOG_I("code", 0),
+				  LOG_S("reason", "a host name look-up is still out"));
+			_exit(EXIT_SUCCESS);
+		}
+		loop_turn(d->loop, DRAIN_POLL_MS);
+	}
+}
+
 static void daemon_fini(struct daemon *d)
 {
 	http_server_free(d->http);
 	for (size_t i = 0; i < d->links_n; i++)
 		link_free(d->links[i]);
+	wait_for_workers(d);
 	mem_free(d->links);
 	for (size_t i = 0; i < 3; i++)
 		if (d->signals[i] != NULL)

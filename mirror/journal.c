@@ -273,7 +273,7 @@ static enum err produced(struct journal *j, enum err e, const struct rpc_reply *
 			    ? err_from_kafka(r->responses[0].partition_responses[0].error_code)
 			    : ERR_MALFORMED;
 	}
-	if (e != ERR_OK)
+	if (e != ERR_OK && !j->link->stopping)
 		client_metadata_refresh(j->link->target_client);
 	return e;
 }

@@ -126,6 +126,12 @@ static void host_new_producer(void *ctx, struct partition *p)
 	client_call(k->target_client, &cc);
 }
 
+static void host_count(void *ctx, struct frame *frame)
+{
+	struct link *k = ctx;
+	memory_count(k->memory, frame);
+}
+
 static void host_rebatch(void *ctx, struct partition *p, struct rebatch_task *task)
 {
 	struct link *k = ctx;
@@ -161,7 +167,8 @@ static void host_refresh(void *ctx, struct partition *p, bool source)
 {
 	struct link *k = ctx;
 	(void)p;
-	client_metadata_refresh(source ? k->source_client : k->target_client);
+	if (!k->stopping)
+		client_metadata_refresh(source ? k->source_client : k->target_client);
 }
 
 static enum log_level state_level(enum mirror_state from, enum mirror_state to)
@@ -198,6 +205,7 @@ static const struct partition_host host = {
 	.store = host_store,
 	.new_producer = host_new_producer,
 	.rebatch = host_rebatch,
+	.count = host_count,
 	.read_target = host_read_target,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
@@ -562,6 +570,21 @@ static void settle(struct link *k)
 	loop_turn(k->loop, 0);
 }
 
+static void forget_slots(struct link *k)
+{
+	size_t at = 0;
+	void *v;
+	while (k->entries != NULL && k->journal != NULL && map_next(k->entries, &at, NULL, &v)) {
+		struct topic_entry *t = v;
+		for (int32_t i = 0; i < t->slots_n; i++) {
+			sender_forget(k->sender, t->slots[i]);
+			prober_forget(k->prober, t->slots[i]);
+			journal_forget(k->journal, t->slots[i]);
+			loop_timer_stop(t->slots[i]->retry);
+		}
+	}
+}
+
 void link_free(struct link *k)
 {
 	if (k == NULL)
@@ -571,21 +594,15 @@ void link_free(struct link *k)
 		link_stop(k);
 	topics_free(k->topics);
 	source_free(k->source);
+	forget_slots(k);
 	settle(k);
-	size_t at = 0;
-	void *v;
-	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v)) {
-		struct topic_entry *t = v;
-		for (int32_t i = 0; i < t->slots_n; i++) {
-			sender_forget(k->sender, t->slots[i]);
-			prober_forget(k->prober, t->slots[i]);
-			journal_forget(k->journal, t->slots[i]);
-		}
-	}
+	/* What completed meanwhile may have asked again. */
+	forget_slots(k);
 	sender_free(k->sender);
 	prober_free(k->prober);
 	journal_free(k->journal);
-	at = 0;
+	size_t at = 0;
+	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))
 		entry_free(v);
 	map_free(k->entries);
@@ -642,7 +659,7 @@ static void link_judge(struct link *k)
 		struct topic_entry *t = v;
 		for (int32_t i = 0; i < t->slots_n; i++) {
 			const struct partition *p = t->slots[i]->p;
-			lag = lag || partition_lag_records(p) != 0;
+			lag = lag || partition_behind(p);
 			if (p->state > worst) {
 				worst = p->state;
 				of = p;

@@ -63,7 +63,7 @@ struct topic_entry {
 	struct slot **slots; /* one allocation each: addresses are stable */
 	int32_t slots_n;
 	bool gone;
-	uint32_t target_made; /* see struct topic_info */
+	uint32_t target_made;  /* see struct topic_info */
 	struct errmsg problem; /* why it is not ready; "" if it is */
 };
 

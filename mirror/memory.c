@@ -16,7 +16,7 @@ enum {
 struct memory {
 	struct loop *loop;
 	struct frame_pool *pool;
-	size_t max, used;
+	size_t max, used, standing;
 	struct memory_waiter *head, **tail;
 	struct loop_deferred wake;
 };
@@ -78,7 +78,8 @@ struct frame_pool *memory_pool(struct memory *m)
 
 bool memory_take(struct memory *m, size_t n, struct memory_waiter *w)
 {
-	if (m->used > 0 && (m->used >= m->max || n > m->max - m->used)) {
+	size_t max = m->max > m->standing ? m->max - m->standing : 0;
+	if (m->used > 0 && (m->used >= max || n > max - m->used)) {
 		if (!w->listed) {
 			w->listed = true;
 			w->next = NULL;
@@ -91,9 +92,29 @@ bool memory_take(struct memory *m, size_t n, struct memory_waiter *w)
 	return true;
 }
 
-void memory_force(struct memory *m, size_t n)
+void memory_stand(struct memory *m, size_t n)
 {
-	m->used += n;
+	m->standing += n;
+}
+
+void memory_unstand(struct memory *m, size_t n)
+{
+	assert(n <= m->standing);
+	m->standing -= n;
+}
+
+static void frame_counted(void *arg, size_t n)
+{
+	memory_give(arg, n);
+}
+
+void memory_count(struct memory *m, struct frame *frame)
+{
+	if (frame == NULL || frame->on_free != NULL)
+		return;
+	m->used += frame->n;
+	frame->on_free = frame_counted;
+	frame->arg = m;
 }
 
 void memory_give(struct memory *m, size_t n)
@@ -127,7 +148,7 @@ void memory_trim(struct memory *m)
 
 size_t memory_used(const struct memory *m)
 {
-	return m->used;
+	return m->used + m->standing;
 }
 
 size_t memory_max(const struct memory *m)

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct frame;
 struct frame_pool;
 struct loop;
 struct memory;
@@ -35,8 +36,12 @@ void memory_set_max(struct memory *m, size_t max);
  * A caller that holds nothing is always served, so that one answer larger than all cannot block for
  * ever. */
 bool memory_take(struct memory *m, size_t n, struct memory_waiter *w);
-/* Take without asking: for what is already there (an answer larger than its limit). */
-void memory_force(struct memory *m, size_t n);
+/* From now on the frame's memory counts until its last reference goes. NULL, and a frame that is
+ * counted already, are left alone. */
+void memory_count(struct memory *m, struct frame *frame);
+/* Set aside for good, for answers that may come at any time (parked requests). */
+void memory_stand(struct memory *m, size_t n);
+void memory_unstand(struct memory *m, size_t n);
 void memory_give(struct memory *m, size_t n);
 void memory_unwait(struct memory *m, struct memory_waiter *w);
 

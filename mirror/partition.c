@@ -20,7 +20,10 @@ enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 10 * 1000,
 	REFUSED_RETRY_MS = 30 * 1000,
+	SEQUENCE_FAULTS_MAX = 6,
 	BEHIND_MS = 5 * 1000, /* behind for so long: CATCHING_UP */
+	KNOWN_MS = 60 * 1000, /* far below producer.id.expiration.ms (1 day) */
+	REPROBES_SILENT = 3,
 };
 
 struct partition *partition_new(const struct partition_env *env, int32_t index, size_t runs_budget)
@@ -167,6 +170,13 @@ static void reprobe(struct partition *p, enum err cause)
 {
 	if (p->phase == PHASE_DRAIN || p->phase == PHASE_STOPPED)
 		return;
+	if (p->attempt >= REPROBES_SILENT) {
+		bool source = cause == ERR_KAFKA_OFFSET_OUT_OF_RANGE;
+		partition_fault(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
+				cause, "the %s answers again and again: %s",
+				source ? "source" : "target", err_text(cause));
+		return;
+	}
 	p->last_fault = cause;
 	p->counters.faults++;
 	leave_copying(p);
@@ -222,8 +232,23 @@ void partition_resume(struct partition *p)
 
 void partition_on_timer(struct partition *p)
 {
-	if (p->phase == PHASE_WAIT || p->phase == PHASE_PROBE)
+	switch (p->phase) {
+	case PHASE_WAIT:
+	case PHASE_PROBE: /* there was no memory to ask */
+	case PHASE_STORE:
+	case PHASE_ALIGN:
+		fetch_stop(p);
+		align_free(p->align);
+		p->align = NULL;
+		p->target_reading = false;
 		partition_probe(p);
+		return;
+	case PHASE_IDLE:
+	case PHASE_COPY:
+	case PHASE_DRAIN:
+	case PHASE_STOPPED:
+		return;
+	}
 }
 
 void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
@@ -272,7 +297,7 @@ void partition_on_producer(struct partition *p, enum err e, const struct errmsg 
 
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id)
 {
-	if (p->phase == PHASE_STOPPED)
+	if (p->phase == PHASE_IDLE || p->phase == PHASE_STOPPED)
 		return;
 	if (!exists) {
 		if (p->state != STATE_SOURCE_UNAVAILABLE)
@@ -298,10 +323,13 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 
 void partition_on_target_topic(struct partition *p)
 {
-	if (p->phase == PHASE_COPY)
+	p->target_made_again = true;
+	if (p->phase == PHASE_COPY) {
 		reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
-	else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state))
+	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
+		partition_set_state(p, STATE_STARTING, "the target topic was made again");
 		partition_probe(p);
+	}
 }
 
 void partition_want_more(struct partition *p)
@@ -314,6 +342,21 @@ void partition_want_more(struct partition *p)
 }
 
 /* ---- sending ---- */
+
+/*
+ * A broker takes any first sequence from a producer that it does not know: a new one, or one that was
+ * idle for producer.id.expiration.ms (ProducerAppendInfo.checkSequence). Were the first of several
+ * batches in flight refused, the second would land in its place. So until one was acknowledged,
+ * batches go one by one.
+ */
+static bool must_go_alone(struct partition *p)
+{
+	if (p->in_flight.n > 0)
+		return !p->writer_known;
+	if (clock_mono_ms(p->env->clock) - p->acked_ms > KNOWN_MS)
+		p->writer_known = false;
+	return false;
+}
 
 /* Everything fetched is done: the position is behind it, markers and aborted batches included. */
 static void all_done(struct partition *p)
@@ -337,12 +380,8 @@ static void tell_ready(struct partition *p)
 struct unit *partition_next_unit(struct partition *p)
 {
 	p->ready_listed = false;
-	if (p->phase != PHASE_COPY || p->task != NULL || p->waiting.head == NULL)
-		return NULL;
-	/* A broker takes any sequence from a producer that it does not know, so what follows a
-	 * refused first batch would land (ProducerAppendInfo.checkSequence): the first goes alone.
-	 */
-	if (!p->writer_known && p->in_flight.n > 0)
+	if (p->phase != PHASE_COPY || p->task != NULL || p->waiting.head == NULL ||
+	    must_go_alone(p))
 		return NULL;
 	enum err e;
 	struct rebatch_task *task = rebatch_task_of_queue(p, &e);
@@ -371,6 +410,8 @@ void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 	p->task = NULL;
 	struct errmsg why = {""};
 	int64_t src = rebatch_task_offset(task);
+	if (rebatch_task_frame(task) != NULL)
+		p->env->host->count(p->env->host_ctx, rebatch_task_frame(task));
 	enum err e = rebatch_task_result(task, &p->waiting, &why);
 	rebatch_task_free(task);
 	if (e == ERR_LIMIT || e == ERR_CORRUPT || e == ERR_MALFORMED || e == ERR_UNSUPPORTED) {
@@ -407,7 +448,7 @@ static void judge_progress(struct partition *p)
 {
 	if (p->phase != PHASE_COPY)
 		return;
-	bool behind = p->source_lso < 0 || p->src_acked < p->source_lso;
+	bool behind = partition_behind(p);
 	int64_t now = clock_mono_ms(p->env->clock);
 	if (!behind) {
 		p->behind_since_ms = 0;
@@ -438,6 +479,8 @@ static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset
 	p->writer_known = true;
 	p->attempt = 0;
 	p->fault_repeats = 0;
+	p->sequence_fault_ms = 0;
+	p->acked_ms = clock_mono_ms(p->env->clock);
 	p->counters.records += (uint64_t)u->head.count;
 	p->counters.bytes += u->whole.n;
 	p->counters.batches[u->cause]++;
@@ -463,6 +506,8 @@ static void unit_refused(struct partition *p, const struct unit *u, enum err e,
 	case ERR_KAFKA_INVALID_PRODUCER_EPOCH:
 	case ERR_KAFKA_PRODUCER_FENCED:
 	case ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING:
+		if (p->sequence_fault_ms == 0)
+			p->sequence_fault_ms = clock_mono_ms(p->env->clock);
 		reprobe(p, e);
 		return;
 	case ERR_KAFKA_CORRUPT_MESSAGE:
@@ -495,36 +540,41 @@ static void unit_refused(struct partition *p, const struct unit *u, enum err e,
 	}
 }
 
-void partition_on_produced(struct partition *p, enum err e, const struct errmsg *why,
-			   int64_t base_offset)
+/* What the answer for the oldest unit in flight means. */
+static void unit_answered(struct partition *p, struct unit *u, const struct errmsg *why)
 {
-	struct unit *u = unit_queue_pop(&p->in_flight);
-	assert(u != NULL);
-	if (e == ERR_OK && base_offset == u->dst && u->dst == p->dst_acked) {
-		unit_landed(p, u, base_offset);
-	} else if (e == ERR_OK && p->phase == PHASE_COPY && base_offset > u->dst) {
-		int64_t foreign = base_offset - u->dst;
-		unit_landed(p, u, base_offset);
+	enum err e = u->answer;
+	int64_t base = u->answer_base;
+
+	if (e == ERR_OK && base == u->dst && u->dst == p->dst_acked) {
+		unit_landed(p, u, base);
+	} else if (e == ERR_OK && p->phase == PHASE_COPY && base > u->dst) {
+		int64_t foreign = base - u->dst;
+		unit_landed(p, u, base);
 		partition_fault(
 			p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 			"%" PRId64
 			" records that this link did not write stand in %s-%d at offset %" PRId64
 			": stop the other writer, then restart the mirror; nothing was lost",
-			foreign, p->env->target_topic, p->index, base_offset - foreign);
-	} else if (e == ERR_OK && p->phase == PHASE_COPY && base_offset < u->dst) {
+			foreign, p->env->target_topic, p->index, base - foreign);
+	} else if (e == ERR_OK && p->phase == PHASE_COPY && base < u->dst) {
 		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 				"a batch for offset %" PRId64 " of %s-%d landed at %" PRId64
 				": the target topic was deleted and made again while it was "
-				"written; delete it once more "
-				"and restart the mirror to copy it from the start",
-				u->dst, p->env->target_topic, p->index, base_offset);
+				"written; delete it "
+				"once more to copy it from the start",
+				u->dst, p->env->target_topic, p->index, base);
 	} else if (e == ERR_OK) {
 		/* After a fault: the probe reads what is true. */
 		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
 	} else if (p->phase != PHASE_DRAIN) {
 		unit_refused(p, u, e, why);
 	}
-	unit_free(u);
+}
+
+/* After answers were taken: leave DRAIN, or go on. */
+static void after_answers(struct partition *p)
+{
 	if (p->phase == PHASE_DRAIN) {
 		if (p->in_flight.n == 0)
 			drained_after_fault(p);
@@ -533,10 +583,27 @@ void partition_on_produced(struct partition *p, enum err e, const struct errmsg 
 	if (p->phase != PHASE_COPY)
 		return;
 	all_done(p);
-	tell_ready(p);
 	judge_progress(p);
+	tell_ready(p);
 	if (partition_held_bytes(p) <= p->env->queue_low)
 		partition_want_more(p);
+}
+
+void partition_on_produced(struct partition *p, struct unit *u, enum err e,
+			   const struct errmsg *why, int64_t base_offset)
+{
+	assert(!u->answered);
+	u->answered = true;
+	u->answer = e;
+	u->answer_base = base_offset;
+	/* Requests of one connection end in order, but one that could not be sent at all ends at once. */
+	while (p->in_flight.head != NULL && p->in_flight.head->answered) {
+		struct unit *oldest = unit_queue_pop(&p->in_flight);
+		const struct errmsg later = {""};
+		unit_answered(p, oldest, oldest == u ? why : &later);
+		unit_free(oldest);
+	}
+	after_answers(p);
 }
 
 /* ---- fetching ---- */
@@ -613,6 +680,11 @@ void partition_on_fetched(struct partition *p, const struct fetch_result *r)
 }
 
 /* ---- reading ---- */
+
+bool partition_behind(const struct partition *p)
+{
+	return p->source_lso < 0 || p->src_acked < p->source_lso;
+}
 
 int64_t partition_lag_records(const struct partition *p)
 {

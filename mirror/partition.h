@@ -82,6 +82,8 @@ struct partition_host {
 	void (*new_producer)(void *host, struct partition *p);
 	/* Rebuild batches off the loop; answered by partition_on_rebatched. Takes over `task`. */
 	void (*rebatch)(void *host, struct partition *p, struct rebatch_task *task);
+	/* A new frame holds batches from now on: its memory counts. */
+	void (*count)(void *host, struct frame *frame);
 	/* Read the target's records from `offset` on; answered by partition_on_target_read (for
 	 * compacted sources). */
 	void (*read_target)(void *host, struct partition *p, int64_t offset);
@@ -129,12 +131,12 @@ struct partition {
 	size_t runs_budget;    /* bytes */
 	struct uuid stored_id; /* topic id that the run table belongs to */
 	bool stored_once;      /* a position with this producer id is durable */
-	int32_t last_epoch;    /* leader epoch of the batch before src_acked; -1 unknown */
+	int32_t last_epoch;    /* leader epoch at src_acked; -1 unknown */
 
-	int64_t src_next;  /* next source offset to fetch */
+	int64_t src_next;   /* next source offset to fetch */
 	int32_t next_epoch; /* leader epoch of the batch before src_next (KIP-595); -1 unknown */
-	int64_t src_acked; /* source offsets below this are done: copied, or nothing to copy */
-	int64_t dst_next;  /* where the next unit sent will land */
+	int64_t src_acked;  /* source offsets below this are done: copied, or nothing to copy */
+	int64_t dst_next;   /* where the next unit sent will land */
 	int64_t dst_acked;
 	int64_t source_hw, source_lso, source_start; /* as last seen; -1 unknown */
 
@@ -152,11 +154,17 @@ struct partition {
 	bool draining_fault; /* a fault was seen while in flight answers are still to come */
 
 	int64_t align_end;   /* the target end that `align` works towards */
+	bool align_tail;     /* the sequence follows from the target's last batch */
 	struct align *align; /* PHASE_ALIGN only */
+	bool target_reading; /* an answer to read_target is to come; only one at a time */
+	bool target_stale;   /* that one is for an earlier alignment */
 	unsigned attempt;    /* faults in a row without progress */
 	enum err last_fault;
 	int64_t fault_offset; /* source offset of the last refused batch */
 	unsigned fault_repeats;
+	int64_t sequence_fault_ms; /* monotonic: since when the target refuses our sequence; 0 */
+	int64_t acked_ms;          /* monotonic, of the last acknowledgement */
+	bool target_made_again;
 	int64_t behind_since_ms; /* monotonic; 0 when not behind */
 	int64_t last_timestamp;  /* ms, of the newest record copied; -1 none */
 
@@ -208,12 +216,14 @@ void partition_on_target_topic(struct partition *p);
 
 /* The next unit to send, stamped, moved to the in-flight queue; NULL: none. `*size` its bytes. */
 struct unit *partition_next_unit(struct partition *p);
-/* An answer for the oldest unit in flight. `e`: the partition's error, or that of the whole
- * request. */
-void partition_on_produced(struct partition *p, enum err e, const struct errmsg *why,
-			   int64_t base_offset);
+/* The end of the request that carried `u`, which partition_next_unit gave. `e`: the partition's error,
+ * or that of the whole request. The unit may be freed. */
+void partition_on_produced(struct partition *p, struct unit *u, enum err e,
+			   const struct errmsg *why, int64_t base_offset);
 
 /* ---- what others read ---- */
+/* True if records that may be copied wait at the source (an open transaction's may not). */
+bool partition_behind(const struct partition *p);
 int64_t partition_lag_records(const struct partition *p); /* -1 unknown */
 double partition_lag_seconds(const struct partition *p, int64_t wall_ms);
 static inline size_t partition_held_bytes(const struct partition *p)

@@ -23,8 +23,11 @@
 #include "mirror/partition_priv.h"
 
 enum {
-	SEQUENCE_FAULTS_MAX = 6,
 	ALIGN_RECORDS = 1 << 20, /* 8 bytes each */
+	/* Requests of a dead process or connection, and batches above the high watermark, are gone or
+	 * visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
+	SEQUENCE_GIVE_UP_MS = 45 * 1000,
+	OUT_OF_RANGE_MAX = 3,
 };
 
 /* True if the source is not what the run table knows; the fault is set. */
@@ -47,15 +50,27 @@ static bool source_changed(struct partition *p, const struct probe_result *r)
 				s, end, p->env->source_topic);
 		return true;
 	}
+	if (p->last_epoch >= 0 && r->epoch_end < 0 && p->attempt > OUT_OF_RANGE_MAX &&
+	    p->last_fault == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
+		partition_fault(
+			p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+			"the source does not know leader epoch %d, under which records up to "
+			"offset %" PRId64
+			" were copied: it was restored from elsewhere; delete target topic %s "
+			"to copy it afresh",
+			p->last_epoch, s, p->env->target_topic);
+		return true;
+	}
 	if (s < r->source_start) {
 		p->counters.missing_records += (uint64_t)(r->source_start - s);
-		partition_fault(p, STATE_DATA_LOSS, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
-				"source offsets %" PRId64 " to %" PRId64 " (%" PRId64
-				" offsets) were deleted at the "
-				"source before they were copied (retention or DeleteRecords); "
-				"nothing is copied until "
-				"you decide",
-				s, r->source_start - 1, r->source_start - s);
+		partition_fault(
+			p, STATE_DATA_LOSS, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+			"source offsets %" PRId64 " to %" PRId64 " (%" PRId64
+			" offsets) were deleted at the "
+			"source before they were copied (retention or DeleteRecords); "
+			"nothing is copied until you decide: delete target topic %s to copy "
+			"afresh what the source still has",
+			s, r->source_start - 1, r->source_start - s, p->env->target_topic);
 		return true;
 	}
 	return false;
@@ -86,26 +101,48 @@ static bool sequence_from_tail(struct partition *p, const struct probe_result *r
 	return true;
 }
 
-/* Position (src, dst) is right; find the producer's next sequence, or get a new producer. */
-static void continue_at(struct partition *p, int64_t src, int64_t dst, const struct probe_result *r)
+/*
+ * The sequence for the next batch. False: a new producer is needed.
+ *
+ * When the target's last batch is not of our producer, the producer may be one that was taken and not
+ * yet used: its first sequence is 0. If it was used, the target will refuse that, and only when it
+ * has refused for so long that nothing of ours can still be on its way, a new producer is safe.
+ */
+static bool find_sequence(struct partition *p, const struct probe_result *r)
 {
-	bool stale = p->attempt > SEQUENCE_FAULTS_MAX &&
-		     p->last_fault == ERR_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER;
-	bool known = p->producer_id >= 0 && !stale;
+	int64_t refused =
+		p->sequence_fault_ms == 0 ? 0 : clock_mono_ms(p->env->clock) - p->sequence_fault_ms;
 
 	p->writer_known = false;
-	if (known && runs_count(p->runs) == 0)
-		p->sequence = 0; /* nothing of ours is there yet */
-	else if (known)
-		known = sequence_from_tail(p, r);
-	if (!known) {
-		p->src_next = p->src_acked = src;
-		p->dst_next = p->dst_acked = dst;
-		p->phase = PHASE_STORE;
-		p->env->host->new_producer(p->env->host_ctx, p);
+	if (p->producer_id < 0 || refused > SEQUENCE_GIVE_UP_MS)
+		return false;
+	if (sequence_from_tail(p, r))
+		return true;
+	/* An emptied log: what was written has outlived its retention, nothing is on its way. */
+	if (r->tail.n == 0 && r->target_end > 0)
+		return false;
+	p->sequence = 0;
+	return true;
+}
+
+/* Go on at (src, dst) with a new producer. */
+static void take_producer(struct partition *p, int64_t src, int64_t dst)
+{
+	p->sequence_fault_ms = 0;
+	p->src_next = p->src_acked = src;
+	p->dst_next = p->dst_acked = dst;
+	p->phase = PHASE_STORE;
+	p->env->host->new_producer(p->env->host_ctx, p);
+}
+
+/* Position (src, dst) is right: go on there. */
+static void continue_at(struct partition *p, int64_t src, int64_t dst, const struct probe_result *r)
+{
+	if (find_sequence(p, r)) {
+		partition_begin_copy(p, src, dst);
 		return;
 	}
-	partition_begin_copy(p, src, dst);
+	take_producer(p, src, dst);
 }
 
 static void begin_new(struct partition *p, const struct probe_result *r)
@@ -147,36 +184,52 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	p->stored_once = false;
 	p->stored_id = p->env->source_id;
 	p->last_epoch = -1;
+	p->target_made_again = false;
 	continue_at(p, r->source_start, 0, r);
 }
 
-/* The target lost records that it had acknowledged: forget them, copy them again. */
+static void align_begin(struct partition *p, const struct probe_result *r);
+
+/*
+ * The target lost records that it had acknowledged: forget them, copy them again. Or its topic was made
+ * again and others wrote to it; so the last batch that is there is held against the source: the table
+ * is cut back to where it begins, and the alignment decides.
+ */
 static void target_truncated(struct partition *p, const struct probe_result *r)
 {
 	int64_t had = p->dst_acked;
+	struct batch_head h = {.base_offset = -1};
+	struct runs_answer at;
 
-	runs_truncate_target(p->runs, r->target_end);
-	if (runs_count(p->runs) == 0 || runs_dst_end(p->runs) != r->target_end) {
-		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
-				"%s-%d ends at offset %" PRId64
-				", before everything that the run table knows (%" PRId64
-				"): the target topic was made again and others wrote to it; delete "
-				"it to copy it afresh",
-				p->env->target_topic, p->index, r->target_end, had);
+	if (r->tail.n >= BATCH_HEAD)
+		batch_head_get(r->tail.p, &h);
+	bool known = sequence_from_tail(p, r) && runs_backward(p->runs, h.base_offset, &at) &&
+		     at.exact && at.pending == 0;
+	if (!known) {
+		partition_fault(
+			p, STATE_FOREIGN_WRITE, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+			"%s-%d ends at offset %" PRId64 ", this link had written up to %" PRId64
+			", and the last batch there is not one that it knows: the target topic "
+			"was made again and others wrote to it; delete it to copy it afresh",
+			p->env->target_topic, p->index, r->target_end, had);
 		return;
 	}
 	char why[200];
-	p->src_acked = runs_src_end(p->runs);
 	snprintf(why, sizeof why,
 		 "the target ends at offset %" PRId64 ", it had acknowledged up to %" PRId64
-		 ": copying again from source offset %" PRId64,
-		 r->target_end, had, p->src_acked);
+		 ": copying again from about source offset %" PRId64,
+		 r->target_end, had, at.offset);
 	p->counters.faults++;
-	partition_set_state(p, STATE_TARGET_TRUNCATED, why);
+	runs_truncate_target(p->runs, h.base_offset);
+	runs_advance_source(p->runs, at.offset);
+	runs_advance_target(p->runs, h.base_offset);
+	p->src_acked = at.offset;
+	p->dst_acked = h.base_offset;
 	p->stored_once = false; /* the cut table must be durable before it grows again */
 	p->last_epoch = -1;
+	partition_set_state(p, STATE_TARGET_TRUNCATED, why);
 	if (!source_changed(p, r))
-		continue_at(p, p->src_acked, r->target_end, r);
+		align_begin(p, r);
 }
 
 /* ---- alignment ---- */
@@ -207,7 +260,10 @@ static void align_done(struct partition *p)
 	/* The found part must be durable before it grows: a second crash would find the same again,
 	 * but why wait for it. */
 	p->env->host->store(p->env->host_ctx, p, false);
-	partition_begin_copy(p, src, p->align_end);
+	if (p->align_tail)
+		partition_begin_copy(p, src, p->align_end);
+	else
+		take_producer(p, src, p->align_end);
 }
 
 static void align_mismatch(struct partition *p)
@@ -226,6 +282,11 @@ static void align_step(struct partition *p)
 {
 	switch (align_need(p->align)) {
 	case ALIGN_TARGET:
+		/* What an alignment that was left has asked for does not fit this one. */
+		p->target_stale = p->target_reading;
+		if (p->target_reading)
+			return;
+		p->target_reading = true;
 		p->env->host->read_target(p->env->host_ctx, p, align_target_next(p->align));
 		return;
 	case ALIGN_SOURCE:
@@ -242,15 +303,18 @@ static void align_step(struct partition *p)
 	}
 }
 
-/* Keep next_epoch that of the last batch before the alignment's position. */
+/* The alignment went on: next_epoch is that of the batch in or after which it stands. After a gap
+ * (compaction) an epoch may have ended in between: unknown. */
 static void follow_epoch(struct partition *p, struct bytes records)
 {
+	int64_t next = align_source_next(p->align);
 	struct batch_walk walk = {.left = records};
 	struct batch_head h;
 	struct bytes whole;
-	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH &&
-	       h.base_offset < align_source_next(p->align))
-		p->next_epoch = h.leader_epoch;
+	p->next_epoch = -1;
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH && h.base_offset < next)
+		if (batch_last_offset(&h) + 1 >= next)
+			p->next_epoch = h.leader_epoch;
 }
 
 void partition_align_feed(struct partition *p, const struct fetch_result *r)
@@ -262,7 +326,8 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r)
 		align_fault(p, e, &why);
 		return;
 	}
-	follow_epoch(p, r->records);
+	if (align_source_next(p->align) != before)
+		follow_epoch(p, r->records);
 	if (align_need(p->align) == ALIGN_SOURCE && align_source_next(p->align) == before &&
 	    before >= p->source_lso)
 		align_end_source(p->align);
@@ -271,8 +336,14 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r)
 
 void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end)
 {
+	bool stale = p->target_stale;
+	p->target_reading = p->target_stale = false;
 	if (p->phase != PHASE_ALIGN)
 		return;
+	if (stale) {
+		align_step(p);
+		return;
+	}
 	struct errmsg why = {""};
 	int64_t before = align_target_next(p->align);
 	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
@@ -293,7 +364,8 @@ void partition_on_target_read(struct partition *p, enum err e, struct bytes reco
 
 static void align_begin(struct partition *p, const struct probe_result *r)
 {
-	if (!sequence_from_tail(p, r)) {
+	p->align_tail = sequence_from_tail(p, r);
+	if (!p->align_tail && r->tail.n > 0) {
 		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 				"%s-%d has %" PRId64 " records after offset %" PRId64
 				" and the last was not written by this link: another writer is in "
@@ -346,8 +418,8 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		begin_new(p, r);
 		return;
 	}
-	if (r->target_end == 0 &&
-	    (p->dst_acked > 0 || !uuid_eq(&p->stored_id, &p->env->source_id))) {
+	if (r->target_end == 0 && (p->dst_acked > 0 || p->target_made_again ||
+				   !uuid_eq(&p->stored_id, &p->env->source_id))) {
 		begin_again(p, r);
 		return;
 	}

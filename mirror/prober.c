@@ -109,7 +109,8 @@ static bool is_source(enum question q)
 
 void prober_ask(struct prober *b, struct slot *slot, int32_t epoch)
 {
-	assert(slot->probe == NULL);
+	/* An older question that was left for a fault: its answer is not wanted any more. */
+	prober_forget(b, slot);
 	struct probe *pr = mem_zalloc(1, sizeof *pr);
 	if (pr == NULL) {
 		/* Without memory for a probe the partition asks again in a while. */

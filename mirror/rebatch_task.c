@@ -30,7 +30,7 @@ struct rebatch_task {
 	enum err err;
 	struct errmsg why;
 	struct rebatch out;
-	struct frame *frame; /* out.bytes, counted */
+	struct frame *frame; /* a copy of out.bytes */
 };
 
 static bool small(const struct unit *u)
@@ -127,6 +127,11 @@ int64_t rebatch_task_offset(const struct rebatch_task *t)
 	return t->in.head->head.base_offset;
 }
 
+struct frame *rebatch_task_frame(const struct rebatch_task *t)
+{
+	return t->frame;
+}
+
 static struct unit *unit_of_batch(const struct rebatch_task *t, const struct rebatch_batch *b)
 {
 	struct batch_head head;
@@ -140,8 +145,8 @@ static struct unit *unit_of_batch(const struct rebatch_task *t, const struct reb
 	const struct rebatch_span *last = &t->out.spans[b->spans_at + b->spans_n - 1];
 	u->src_end = last->first + last->n;
 	u->leader_epoch = -1;
-	for (const struct unit *in = t->in.head;
-	     in != NULL && in->head.base_offset < u->src_end; in = in->next)
+	for (const struct unit *in = t->in.head; in != NULL && in->head.base_offset < u->src_end;
+	     in = in->next)
 		u->leader_epoch = in->leader_epoch;
 	struct unit_span *spans = mem_zalloc(b->spans_n, sizeof *spans);
 	if (spans == NULL) {

@@ -22,6 +22,9 @@ void rebatch_task_start(struct rebatch_task *task, struct worker_pool *pool);
 /* The first source offset that the task rebuilds. */
 int64_t rebatch_task_offset(const struct rebatch_task *task);
 
+/* The frame that holds what was rebuilt; NULL after an error. */
+struct frame *rebatch_task_frame(const struct rebatch_task *task);
+
 /* Put the rebuilt batches in front of `queue`. Returns the worker's error (see rebatch_encode), or
  * ERR_NOMEM. */
 enum err rebatch_task_result(struct rebatch_task *task, struct unit_queue *queue,

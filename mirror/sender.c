@@ -223,7 +223,7 @@ static void entry_answered(struct send_lane *l, const struct entry *e,
 	if (a == NULL) {
 		errmsg_set(&why, ERR_MALFORMED, "the answer does not name %s-%d", name,
 			   e->slot->p->index);
-		partition_on_produced(e->slot->p, ERR_MALFORMED, &why, -1);
+		partition_on_produced(e->slot->p, e->unit, ERR_MALFORMED, &why, -1);
 		return;
 	}
 	enum err err = err_from_kafka(a->error_code);
@@ -236,7 +236,7 @@ static void entry_answered(struct send_lane *l, const struct entry *e,
 	if (a->current_leader.leader_id >= 0)
 		client_leader_hint(c, name, e->slot->p->index, a->current_leader.leader_id,
 				   a->current_leader.leader_epoch, NULL, 0);
-	partition_on_produced(e->slot->p, err, &why, a->base_offset);
+	partition_on_produced(e->slot->p, e->unit, err, &why, a->base_offset);
 }
 
 static void call_free(struct produce_call *call)
@@ -259,7 +259,8 @@ static void on_produced(void *arg, enum err e, const struct errmsg *why,
 		if (e == ERR_OK)
 			entry_answered(l, &call->entries[i], reply->msg);
 		else
-			partition_on_produced(call->entries[i].slot->p, e, why, -1);
+			partition_on_produced(call->entries[i].slot->p, call->entries[i].unit, e,
+					      why, -1);
 	}
 	call_free(call);
 	if (l->head != NULL)
@@ -348,7 +349,8 @@ static void call_failed(struct produce_call *call)
 {
 	const struct errmsg why = {"out of memory"};
 	for (size_t i = 0; i < call->n; i++)
-		partition_on_produced(call->entries[i].slot->p, ERR_NOMEM, &why, -1);
+		partition_on_produced(call->entries[i].slot->p, call->entries[i].unit, ERR_NOMEM,
+				      &why, -1);
 	call_free(call);
 }
 
@@ -380,7 +382,7 @@ static bool lane_send_one(struct send_lane *l)
 		.api_key = 0,
 		.max_version = ids ? 0 : PRODUCE_VERSION_NAMES,
 		.msg = &call->msg,
-		.timeout_ms = k->config->target->request_timeout_ms + 5000,
+		.timeout_ms = k->config->delivery_timeout_ms,
 		.done = on_produced,
 		.arg = call,
 	};

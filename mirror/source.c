@@ -115,10 +115,17 @@ static struct fetch_lane *lane_get(struct source *s, int32_t node, int kind)
 	f->waiter = (struct memory_waiter){.wake = lane_wake, .arg = f};
 	f->kick = (struct loop_deferred){.fn = lane_kick, .arg = f};
 	if (kind == LANE_TAIL)
-		memory_force(s->link->memory, TAIL_BYTES);
+		memory_stand(s->link->memory, TAIL_BYTES);
 	f->next = s->lanes;
 	s->lanes = f;
 	return f;
+}
+
+/* The largest answer to ask for: two of them must fit, one that comes and one that goes. */
+static int32_t lane_bytes_max(const struct fetch_lane *f)
+{
+	size_t half = memory_max(f->source->link->memory) / 2;
+	return half < BULK_BYTES_MAX ? (int32_t)half : BULK_BYTES_MAX;
 }
 
 static void lane_kick_soon(struct fetch_lane *f)
@@ -175,7 +182,9 @@ static void lane_free(struct fetch_lane *f)
 	loop_undefer(k->loop, &f->kick);
 	memory_unwait(k->memory, &f->waiter);
 	fetcher_free(f->fetcher);
-	memory_give(k->memory, f->reserved + (f->kind == LANE_TAIL ? (size_t)TAIL_BYTES : 0));
+	memory_give(k->memory, f->reserved);
+	if (f->kind == LANE_TAIL)
+		memory_unstand(k->memory, TAIL_BYTES);
 	mem_free(f->armed);
 	mem_free(f);
 }
@@ -269,6 +278,25 @@ static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes
 	return true;
 }
 
+/* Memory for the next answer. A tail lane has its share set aside, but takes in nothing more while all
+ * the rest is in use: then the target is slow. False: called again when there is room. */
+static bool lane_grant(struct fetch_lane *f)
+{
+	struct memory *m = f->source->link->memory;
+	if (f->kind == LANE_TAIL)
+		return memory_take(m, 0, &f->waiter);
+	if (f->reserved > 0)
+		return true;
+	int32_t most = lane_bytes_max(f);
+	if (f->bytes > most)
+		f->bytes = most;
+	if (!memory_take(m, (size_t)f->bytes, &f->waiter))
+		return false;
+	f->reserved = (size_t)f->bytes;
+	fetcher_set_max_bytes(f->fetcher, f->bytes);
+	return true;
+}
+
 /* Put all that wait into the next request. */
 static void lane_kick(void *arg)
 {
@@ -277,14 +305,10 @@ static void lane_kick(void *arg)
 
 	if (f->queue == NULL || (f->kind == LANE_BULK && fetcher_in_flight(f->fetcher)))
 		return;
-	if (f->kind == LANE_BULK && f->reserved == 0) {
-		if (!memory_take(k->memory, (size_t)f->bytes, &f->waiter))
-			return;
-		f->reserved = (size_t)f->bytes;
-		fetcher_set_max_bytes(f->fetcher, f->bytes);
-	}
-	int32_t waiting = 0;
-	for (struct slot *slot = f->queue; slot != NULL; slot = slot->fetch_next)
+	if (!lane_grant(f))
+		return;
+	int32_t waiting = 1;
+	for (struct slot *slot = f->queue->fetch_next; slot != NULL; slot = slot->fetch_next)
 		waiting++;
 	int32_t part_bytes = f->kind == LANE_BULK ? f->bytes / waiting : PART_BYTES_MIN;
 	struct slot *list = f->queue;
@@ -303,32 +327,18 @@ static void lane_kick(void *arg)
 
 /* ---- answers ---- */
 
-static void frame_counted(void *arg, size_t n)
-{
-	memory_give(arg, n);
-}
-
-/* From now on the answer's memory is counted by the frame itself. */
-static void count_frame(struct link *k, struct frame *frame)
-{
-	if (frame == NULL || frame->on_free != NULL)
-		return;
-	memory_force(k->memory, frame->n);
-	frame->on_free = frame_counted;
-	frame->arg = k->memory;
-}
-
 static void on_result(void *part_arg, const struct fetch_result *r)
 {
 	struct slot *slot = part_arg;
 	struct fetch_lane *f = slot->fetch_lane;
 	struct partition *p = slot->p;
 
-	count_frame(f->source->link, r->frame);
+	memory_count(f->source->link->memory, r->frame);
 	lane_disarm(f, slot);
 	fetch_part_pause(slot->fetch_part);
 	/* The leader sends us to a replica in our rack (KIP-392); any trouble there sends us back. */
-	slot->fetch_nearer = r->error == ERR_OK && (r->preferred_read_replica >= 0 || slot->fetch_nearer);
+	slot->fetch_nearer =
+		r->error == ERR_OK && (r->preferred_read_replica >= 0 || slot->fetch_nearer);
 	if (r->error == ERR_OK && r->preferred_read_replica >= 0) {
 		slot->fetch_replica = r->preferred_read_replica;
 		slot_queue(f->source, slot);
@@ -350,10 +360,7 @@ static void adapt_size(struct fetch_lane *f, size_t bytes)
 	int64_t took = loop_now_ms(f->source->link->loop) - f->began_ms;
 	if (f->shortest_ms == 0 || took < f->shortest_ms)
 		f->shortest_ms = took;
-	int32_t cap = BULK_BYTES_MAX;
-	size_t half = memory_max(f->source->link->memory) / 2;
-	if ((size_t)cap > half)
-		cap = (int32_t)half;
+	int32_t cap = lane_bytes_max(f);
 	if (bytes >= (size_t)f->bytes / 4 * 3 && f->shortest_ms > FAR_MS && f->bytes < cap &&
 	    f->source->link->config->source->fetch_max_bytes == 0)
 		f->bytes = f->bytes > cap / 2 ? cap : f->bytes * 2;
@@ -370,14 +377,14 @@ static void fail_armed(struct fetch_lane *f, enum err e, const struct errmsg *wh
 }
 
 /* Bulk partitions that the answer did not name have nothing more: they go and wait with the
- * caught-up ones. */
-static void retire_armed(struct fetch_lane *f)
+ * caught-up ones. Unless the answer was full: then it is their turn next. */
+static void retire_armed(struct fetch_lane *f, bool full)
 {
 	while (f->armed_n > 0) {
 		struct slot *slot = f->armed[f->armed_n - 1];
 		lane_disarm(f, slot);
 		fetch_part_pause(slot->fetch_part);
-		slot->fetch_behind = false;
+		slot->fetch_behind = full;
 		slot_queue(f->source, slot);
 	}
 }
@@ -388,8 +395,9 @@ static void on_round(void *arg, enum err e, const struct errmsg *why, size_t byt
 	if (e != ERR_OK) {
 		fail_armed(f, e, why);
 	} else if (f->kind == LANE_BULK) {
+		bool full = bytes >= (size_t)f->bytes / 4 * 3;
 		adapt_size(f, bytes);
-		retire_armed(f);
+		retire_armed(f, full);
 	}
 	if (f->kind == LANE_BULK) {
 		memory_give(f->source->link->memory, f->reserved);

@@ -51,8 +51,8 @@ bool mirror_state_allowed(enum mirror_state from, enum mirror_state to)
 	case STATE_SOURCE_TRUNCATED:
 	case STATE_FOREIGN_WRITE:
 	case STATE_DATA_LOSS:
-		/* Only when a person emptied the target, so that all is copied afresh. */
-		return to == STATE_TARGET_TRUNCATED;
+		/* A person acted: the target topic was made again. */
+		return to == STATE_STARTING;
 	case STATE_PAUSED:
 	case STATE_COUNT:
 		break;

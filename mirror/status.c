@@ -233,12 +233,31 @@ void status_metrics(const struct status_source *s, struct buf *out)
 
 /* ---- JSON ---- */
 
+/* Text for JSON: what a broker sent (or what was cut in the middle of a character) may not be UTF-8. */
+static const char *json_text(const char *text, char out[sizeof(((struct errmsg *)0)->text)])
+{
+	struct bytes in = bytes_str(text);
+	size_t at = 0;
+	while (at < in.n) {
+		size_t n = bytes_utf8(in, at);
+		if (n == 0) {
+			out[at++] = '?';
+			continue;
+		}
+		memcpy(out + at, text + at, n);
+		at += n;
+	}
+	out[at] = '\0';
+	return out;
+}
+
 static json_t *partition_json(const struct partition *p, int64_t wall)
 {
+	char text[sizeof p->reason.text];
 	return json_pack(
 		"{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition", p->index,
-		"state", mirror_state_name(p->state), "reason", p->reason.text, "since_ms",
-		(json_int_t)p->since_ms, "source_position", (json_int_t)p->src_acked,
+		"state", mirror_state_name(p->state), "reason", json_text(p->reason.text, text),
+		"since_ms", (json_int_t)p->since_ms, "source_position", (json_int_t)p->src_acked,
 		"target_position", (json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw,
 		"lag_records", (json_int_t)partition_lag_records(p), "lag_seconds",
 		partition_lag_seconds(p, wall), "records", (json_int_t)p->counters.records);
@@ -246,15 +265,17 @@ static json_t *partition_json(const struct partition *p, int64_t wall)
 
 static json_t *topic_json(const struct topic_entry *t, int64_t wall)
 {
+	char text[sizeof t->problem.text];
 	json_t *parts = json_array();
 	for (int32_t i = 0; i < t->slots_n; i++)
 		json_array_append_new(parts, partition_json(t->slots[i]->p, wall));
 	return json_pack("{s:s, s:s, s:s, s:o}", "source", t->source_name, "target", t->target_name,
-			 "problem", t->problem.text, "partitions", parts);
+			 "problem", json_text(t->problem.text, text), "partitions", parts);
 }
 
 static json_t *link_json(const struct link *k, int64_t wall)
 {
+	char text[sizeof(((struct errmsg *)0)->text)];
 	const char *reason;
 	int64_t since, lag = 0;
 	enum mirror_state state = link_state(k, &reason, &since);
@@ -272,9 +293,9 @@ static json_t *link_json(const struct link *k, int64_t wall)
 	const struct link_config *c = link_config(k);
 	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o}", "name", c->name, "source",
 			 c->source->name, "target", c->target->name, "state",
-			 mirror_state_name(state), "reason", reason, "ready", (int)link_ready(k),
-			 "since_ms", (json_int_t)since, "lag_records", (json_int_t)lag, "topics",
-			 topics);
+			 mirror_state_name(state), "reason", json_text(reason, text), "ready",
+			 (int)link_ready(k), "since_ms", (json_int_t)since, "lag_records",
+			 (json_int_t)lag, "topics", topics);
 }
 
 static int dump_to_buf(const char *p, size_t n, void *arg)

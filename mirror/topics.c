@@ -217,7 +217,7 @@ void topics_recheck_config(struct topics *t, const char *source_name)
 {
 	struct item *x = map_get(t->items, bytes_str(source_name));
 	if (x != NULL) {
-		x->configs_due_ms = 0;
+		x->configs_known = false;
 		scan_soon(t);
 	}
 }
@@ -693,12 +693,16 @@ static void scan_source(struct topics *t)
 	t->scans++;
 	for (size_t i = 0; i < n; i++) {
 		const struct client_topic *s = list[i];
-		if (s->error != ERR_OK || !naming_should_mirror(t->link, t->filter, s->name))
+		if (!naming_should_mirror(t->link, t->filter, s->name))
 			continue;
-		struct item *x = item_get(t, s);
+		/* A topic that is there but cannot be read (authorization ...) is not gone. */
+		struct item *x =
+			s->error == ERR_OK ? item_get(t, s) : map_get(t->items, bytes_str(s->name));
 		if (x == NULL)
 			continue;
 		x->seen = t->scans;
+		if (s->error != ERR_OK)
+			continue;
 		x->gone = false;
 		x->source_id = s->id;
 		x->source_partitions = s->partitions_n;
@@ -728,7 +732,8 @@ static void tell(struct topics *t, struct item *x, int32_t partitions)
 	};
 	const struct topic_info *was = &x->last_told;
 	if (x->told && was->partitions == partitions && was->compacted == x->compacted &&
-	    was->target_max_batch == x->target_max_batch && was->target_made == x->target_made && uuid_eq(&was->source_id, &x->source_id))
+	    was->target_max_batch == x->target_max_batch && was->target_made == x->target_made &&
+	    uuid_eq(&was->source_id, &x->source_id))
 		return;
 	x->told = true;
 	x->last_told = info;
@@ -803,26 +808,33 @@ static bool internal_create(struct topics *t, struct internal *in)
 {
 	static const struct {
 		const char *name, *value;
-	} configs[] = {{"cleanup.policy", "compact"}};
+	} configs[] = {
+		{"cleanup.policy", "compact"},
+		/* Small segments, since only closed ones are compacted and every start reads all. */
+		{"segment.bytes", "16777216"},
+	};
+	enum { CONFIGS = sizeof configs / sizeof configs[0] };
 	struct job *j = job_new(t, STEP_CREATE);
 	if (j == NULL)
 		return false;
 	wire_init(&wire_create_topics_request, &j->msg.create);
 	struct create_topics_request_creatable_topic *c =
 		wire_array_new(&j->arena, &wire_create_topics_request_creatable_topic, 1);
-	struct create_topics_request_creatable_topic_config *cc =
-		wire_array_new(&j->arena, &wire_create_topics_request_creatable_topic_config, 1);
+	struct create_topics_request_creatable_topic_config *cc = wire_array_new(
+		&j->arena, &wire_create_topics_request_creatable_topic_config, CONFIGS);
 	if (c == NULL || cc == NULL) {
 		job_free(j);
 		return false;
 	}
-	cc->name = bytes_str(configs[0].name);
-	cc->value = bytes_str(configs[0].value);
+	for (int i = 0; i < CONFIGS; i++) {
+		cc[i].name = bytes_str(configs[i].name);
+		cc[i].value = bytes_str(configs[i].value);
+	}
 	c->name = bytes_str(in->name);
 	c->num_partitions = 1;
 	c->replication_factor = in->replication_factor;
 	c->configs = cc;
-	c->configs_n = 1;
+	c->configs_n = CONFIGS;
 	j->msg.create.topics = c;
 	j->msg.create.topics_n = 1;
 	j->internal = in;

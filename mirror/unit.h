@@ -52,6 +52,9 @@ struct unit {
 	int64_t fetched_ms;   /* monotonic, when it arrived */
 
 	/* Set when it is sent. */
+	bool answered; /* its request ended; the answer waits for those before it */
+	enum err answer;
+	int64_t answer_base;
 	int64_t dst;                 /* expected target offset of its first record */
 	uint8_t stamped[BATCH_HEAD]; /* the head that is sent */
 

@@ -263,7 +263,7 @@ void sim_source_elect(struct sim_source *s)
 {
 	if (s->epochs_n == SIM_EPOCHS)
 		return;
-	int32_t epoch = s->epochs[s->epochs_n - 1].epoch + (int32_t)rng_in(s->g, 1, 2);
+	int32_t epoch = s->newest_epoch += (int32_t)rng_in(s->g, 1, 2);
 	if (s->epochs[s->epochs_n - 1].start == s->end)
 		s->epochs_n--;
 	s->epochs[s->epochs_n].epoch = epoch;

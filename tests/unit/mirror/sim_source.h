@@ -73,6 +73,7 @@ struct sim_source {
 		int64_t start;
 	} epochs[SIM_EPOCHS];
 	size_t epochs_n;
+	int32_t newest_epoch; /* no epoch comes twice, also not after a truncation */
 };
 
 void sim_source_init(struct sim_source *s, struct rng *g, struct sim_truth *truth,

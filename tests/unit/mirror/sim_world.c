@@ -166,6 +166,22 @@ static void host_rebatch(void *ctx, struct partition *p, struct rebatch_task *ta
 	after(w, delay(w), EV_REBATCH, task);
 }
 
+static void frame_freed(void *arg, size_t n)
+{
+	struct sim_world *w = arg;
+	w->held -= n;
+}
+
+static void host_count(void *ctx, struct frame *frame)
+{
+	struct sim_world *w = ctx;
+	if (frame->on_free != NULL)
+		return;
+	w->held += frame->n;
+	frame->on_free = frame_freed;
+	frame->arg = w;
+}
+
 static void host_read_target(void *ctx, struct partition *p, int64_t offset)
 {
 	struct sim_world *w = ctx;
@@ -209,6 +225,7 @@ static const struct partition_host host = {
 	.store = host_store,
 	.new_producer = host_new_producer,
 	.rebatch = host_rebatch,
+	.count = host_count,
 	.read_target = host_read_target,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
@@ -268,24 +285,32 @@ static void conn_lose(struct sim_world *w, const char *why)
 	int64_t n = 0;
 	for (struct sim_request *r = c->head; r != NULL; r = r->next)
 		n++;
-	conn_cut(c, rng_in(&w->g, c->waits ? 1 : 0, n < 1 ? 1 : n));
+	conn_cut(c, rng_one_in(&w->g, 2) ? n : rng_in(&w->g, c->waits ? 1 : 0, n < 1 ? 1 : n));
 	w->ready_waits = false;
 	if (w->p == NULL)
 		return;
 	struct errmsg text;
 	errmsg_set(&text, ERR_CLOSED, "%s", why);
-	for (size_t left = w->p->in_flight.n; left > 0; left--)
-		partition_on_produced(w->p, ERR_CLOSED, &text, -1);
+	struct unit *units[64];
+	size_t left = 0;
+	for (struct unit *u = w->p->in_flight.head; u != NULL; u = u->next)
+		units[left++] = u;
+	/* The last may not even have been sent: then it ends first. */
+	if (left > 1 && rng_one_in(&w->g, 4))
+		partition_on_produced(w->p, units[--left], ERR_CLOSED, &text, -1);
+	for (size_t i = 0; i < left; i++)
+		partition_on_produced(w->p, units[i], ERR_CLOSED, &text, -1);
 	if (w->p->ready_listed)
 		queue_ready(w);
 }
 
-static void send_unit(struct sim_world *w, const struct unit *u)
+static void send_unit(struct sim_world *w, struct unit *u)
 {
 	struct sim_conn *c = conn_of_process(w);
 	struct sim_request *r = calloc(1, sizeof *r + u->whole.n);
 	assert_non_null(r);
 	r->n = u->whole.n;
+	r->unit = u;
 	r->topic = w->asked_topic;
 	memcpy(r->bytes, u->stamped, BATCH_HEAD);
 	memcpy(r->bytes + BATCH_HEAD, u->whole.p + BATCH_HEAD, u->whole.n - BATCH_HEAD);
@@ -359,13 +384,16 @@ static void check_copy(struct sim_world *w, int64_t offset)
 
 static void broker_answer(struct sim_world *w, struct sim_conn *c, enum err e, int64_t base)
 {
-	free(conn_pop(c));
+	struct sim_request *r = conn_pop(c);
+	struct unit *unit = r->unit;
+	free(r);
 	if (c->dead)
 		return;
 	int64_t due = w->now + delay(w);
 	c->answered = due > c->answered ? due : c->answered;
 	struct sim_event *ev = at(w, c->answered, EV_ANSWER, c);
 	ev->err = e;
+	ev->unit = unit;
 	ev->number = base;
 }
 
@@ -424,7 +452,7 @@ static void on_broker(struct sim_world *w, struct sim_conn *c)
 		return;
 	int64_t ms = rng_in(&w->g, 0, 3);
 	if (c->dead && !w->calm)
-		ms = rng_in(&w->g, 0, 3000);
+		ms = rng_in(&w->g, 0, rng_one_in(&w->g, 3) ? 3000 : 300);
 	after(w, ms, EV_BROKER, c);
 }
 
@@ -449,7 +477,7 @@ static void on_answer(struct sim_world *w, const struct sim_event *e)
 	struct errmsg why;
 	errmsg_set(&why, e->err, "%s", err_text(e->err));
 	enter(w);
-	partition_on_produced(w->p, e->err, &why, e->number);
+	partition_on_produced(w->p, e->unit, e->err, &why, e->number);
 	leave(w);
 	if (w->ready_waits) {
 		w->ready_waits = false;
@@ -937,7 +965,7 @@ static void mode_event(struct sim_world *w)
 
 static void on_chaos(struct sim_world *w)
 {
-	after(w, rng_in(&w->g, 1, 300), EV_CHAOS, NULL);
+	after(w, rng_in(&w->g, 1, 100), EV_CHAOS, NULL);
 	if (w->calm)
 		return;
 	switch (rng_in(&w->g, 0, 40)) {
@@ -1172,6 +1200,7 @@ void sim_world_fini(struct sim_world *w)
 	w->trace = false;
 	sim_world_crash(w);
 	drop_fetched(w);
+	assert_int_equal(w->held, 0);
 	for (size_t i = 0; i < w->events_n; i++)
 		if (w->events[i].kind == EV_STORE_LANDS)
 			write_free(w->events[i].what);

@@ -55,11 +55,13 @@ struct sim_event {
 	uint64_t token; /* of the asker; not the present one: nobody waits for it */
 	int64_t number;
 	enum err err;
+	struct unit *unit;
 	void *what;
 };
 
 struct sim_request {
 	struct sim_request *next;
+	struct unit *unit; /* for the process that sent it, while it lives and the connection does */
 	int topic; /* the topic's id, see target_topic */
 	size_t n;
 	uint8_t bytes[];
@@ -122,6 +124,7 @@ struct sim_world {
 	struct uuid fetch_id;
 	bool ready_queued, ready_waits;
 	bool dirty, urgent, writing;
+	size_t held; /* bytes of the frames that hold rebuilt batches */
 
 	/* the stored run table's log */
 	struct sim_entry **log;
