@@ -146,15 +146,17 @@ static void on_target_read(void *arg, enum err e, struct bytes records, int64_t 
 	partition_on_target_read(slot->p, e, records, end);
 }
 
-static void host_read_target(void *ctx, struct partition *p, int64_t offset)
+static bool host_read_target(void *ctx, struct partition *p, int64_t offset)
 {
 	struct link *k = ctx;
 	struct slot *slot = slot_of(p);
 	if (target_read(k->target_client, slot->topic->target_name, p->index, offset,
-			on_target_read, slot) == ERR_OK)
-		k->calls++;
-	else
+			on_target_read, slot) != ERR_OK) {
 		loop_timer_set(slot->retry, TICK_MS);
+		return false;
+	}
+	k->calls++;
+	return true;
 }
 
 static void host_retry_in(void *ctx, struct partition *p, int64_t ms)
@@ -442,6 +444,8 @@ static void link_judge(struct link *k);
 static void on_tick(void *arg)
 {
 	struct link *k = arg;
+	source_tick(k->source);
+	sender_tick(k->sender);
 	link_judge(k);
 	loop_timer_set(k->tick, TICK_MS);
 }

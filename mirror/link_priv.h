@@ -102,6 +102,9 @@ void source_stop(struct source *s, struct slot *slot);
 /* Leaders may have moved: move the partitions after them. */
 void source_on_metadata(struct source *s);
 
+/* Once a second: show brokers that do not answer. */
+void source_tick(struct source *s);
+
 /* ---- sender.c ---- */
 enum err sender_new(struct link *k, struct sender **out) ERR_MUST_USE;
 void sender_free(struct sender *s);
@@ -109,6 +112,8 @@ void sender_free(struct sender *s);
 void sender_ready(struct sender *s, struct slot *slot);
 void sender_forget(struct sender *s, struct slot *slot);
 void sender_on_metadata(struct sender *s);
+/* Once a second: show brokers that do not answer. */
+void sender_tick(struct sender *s);
 /* Requests in flight. */
 size_t sender_in_flight(const struct sender *s);
 

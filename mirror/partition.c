@@ -240,7 +240,6 @@ void partition_on_timer(struct partition *p)
 		fetch_stop(p);
 		align_free(p->align);
 		p->align = NULL;
-		p->target_reading = false;
 		partition_probe(p);
 		return;
 	case PHASE_IDLE:
@@ -453,11 +452,29 @@ static void judge_progress(struct partition *p)
 	if (!behind) {
 		p->behind_since_ms = 0;
 		partition_set_state(p, STATE_ACTIVE, "");
+	} else if (!mirror_state_moves(p->state)) {
+		partition_set_state(p, STATE_CATCHING_UP, "");
 	} else if (p->behind_since_ms == 0) {
 		p->behind_since_ms = now;
 	} else if (now - p->behind_since_ms > BEHIND_MS) {
 		partition_set_state(p, STATE_CATCHING_UP, "");
 	}
+}
+
+void partition_on_silence(struct partition *p, bool source, int64_t ms)
+{
+	char why[100];
+	if (p->phase != PHASE_COPY)
+		return;
+	snprintf(why, sizeof why, "the %s holds the connection but has not answered for %" PRId64 " s",
+		 source ? "source" : "target", ms / 1000);
+	if (mirror_state_moves(p->state))
+		partition_set_state(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE, why);
+}
+
+void partition_on_heard(struct partition *p)
+{
+	judge_progress(p);
 }
 
 static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset)

@@ -84,9 +84,9 @@ struct partition_host {
 	void (*rebatch)(void *host, struct partition *p, struct rebatch_task *task);
 	/* A new frame holds batches from now on: its memory counts. */
 	void (*count)(void *host, struct frame *frame);
-	/* Read the target's records from `offset` on; answered by partition_on_target_read (for
-	 * compacted sources). */
-	void (*read_target)(void *host, struct partition *p, int64_t offset);
+	/* Read the target's records from `offset` on; answered by partition_on_target_read, exactly
+	 * once. False: no memory, and no answer; the host calls partition_on_timer later. */
+	bool (*read_target)(void *host, struct partition *p, int64_t offset);
 	/* Call partition_on_timer in `ms`. */
 	void (*retry_in)(void *host, struct partition *p, int64_t ms);
 	/* Leaders may have moved. */
@@ -200,6 +200,10 @@ void partition_on_probe(struct partition *p, const struct probe_result *r);
 void partition_on_fetched(struct partition *p, const struct fetch_result *r);
 /* The answer that should have held this partition's records did not come. */
 void partition_on_fetch_failed(struct partition *p, enum err e, const struct errmsg *why);
+/* A connection is open and nobody answers on it, since `ms`: only the state shows it, what is under way
+ * stays under way. partition_on_heard ends it. */
+void partition_on_silence(struct partition *p, bool source, int64_t ms);
+void partition_on_heard(struct partition *p);
 /* What is ready cannot be sent: no leader, say. */
 void partition_on_send_failed(struct partition *p, enum err e, const struct errmsg *why);
 void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end);

@@ -181,11 +181,17 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 		partition_set_state(p, STATE_TARGET_TRUNCATED, why);
 	runs_free(p->runs);
 	p->runs = runs;
+	bool same_source = uuid_eq(&p->stored_id, &p->env->source_id);
 	p->stored_once = false;
 	p->stored_id = p->env->source_id;
 	p->last_epoch = -1;
 	p->target_made_again = false;
-	continue_at(p, r->source_start, 0, r);
+	/* A batch of the old source topic that is still on its way may have the very sequence of the
+	 * new one's first batch, which would then be taken for its repetition. */
+	if (same_source)
+		continue_at(p, r->source_start, 0, r);
+	else
+		take_producer(p, r->source_start, 0);
 }
 
 static void align_begin(struct partition *p, const struct probe_result *r);
@@ -286,8 +292,8 @@ static void align_step(struct partition *p)
 		p->target_stale = p->target_reading;
 		if (p->target_reading)
 			return;
-		p->target_reading = true;
-		p->env->host->read_target(p->env->host_ctx, p, align_target_next(p->align));
+		p->target_reading = p->env->host->read_target(p->env->host_ctx, p,
+							      align_target_next(p->align));
 		return;
 	case ALIGN_SOURCE:
 		p->src_next = align_source_next(p->align);

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "mirror/link_priv.h"
 
@@ -28,6 +29,7 @@ struct send_lane {
 	struct slot *head, **tail; /* have units to send */
 	int in_flight;             /* requests */
 	size_t bytes;              /* of units in flight */
+	int64_t heard_ms;          /* the last answer, or the first request after a pause */
 	struct loop_deferred pump;
 };
 
@@ -194,6 +196,26 @@ void sender_on_metadata(struct sender *s)
 	}
 }
 
+static void lane_silent(struct sender *s, const struct send_lane *l, int64_t quiet)
+{
+	size_t at = 0;
+	void *v;
+	while (map_next(s->link->entries, &at, NULL, &v)) {
+		const struct topic_entry *t = v;
+		for (int32_t i = 0; i < t->slots_n; i++)
+			if (t->slots[i]->send_lane == l && t->slots[i]->p->in_flight.n > 0)
+				partition_on_silence(t->slots[i]->p, false, quiet);
+	}
+}
+
+void sender_tick(struct sender *s)
+{
+	int64_t now = loop_now_ms(s->link->loop);
+	for (const struct send_lane *l = s->lanes; l != NULL; l = l->next)
+		if (l->in_flight > 0 && now - l->heard_ms > s->link->config->target->user_timeout_ms)
+			lane_silent(s, l, now - l->heard_ms);
+}
+
 /* ---- answers ---- */
 
 static const struct produce_response_partition_produce_response *
@@ -252,6 +274,7 @@ static void on_produced(void *arg, enum err e, const struct errmsg *why,
 	struct produce_call *call = arg;
 	struct send_lane *l = call->lane;
 
+	l->heard_ms = loop_now_ms(l->sender->link->loop);
 	l->in_flight--;
 	l->sender->in_flight--;
 	l->bytes -= call->bytes;
@@ -373,7 +396,8 @@ static bool lane_send_one(struct send_lane *l)
 		return false;
 	}
 	call->msg.timeout_ms = (int32_t)k->config->target->request_timeout_ms;
-	l->in_flight++;
+	if (l->in_flight++ == 0)
+		l->heard_ms = loop_now_ms(k->loop);
 	l->sender->in_flight++;
 	l->bytes += call->bytes;
 	const struct client_call cc = {

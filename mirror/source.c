@@ -40,6 +40,8 @@ struct fetch_lane {
 	struct slot *queue;            /* want to be in the next request */
 	size_t reserved;               /* memory granted for the answer */
 	int32_t bytes;                 /* size of the next request's answer */
+	int64_t heard_ms; /* when the last answer came, or the first request after a pause left */
+	bool silent;
 	int64_t began_ms, shortest_ms; /* of the round under way; of all rounds */
 	struct slot **armed;           /* in the request under way */
 	size_t armed_n, armed_cap;
@@ -323,6 +325,8 @@ static void lane_kick(void *arg)
 		}
 	}
 	f->began_ms = loop_now_ms(k->loop);
+	if (!fetcher_in_flight(f->fetcher))
+		f->heard_ms = f->began_ms;
 }
 
 /* ---- answers ---- */
@@ -392,6 +396,10 @@ static void retire_armed(struct fetch_lane *f, bool full)
 static void on_round(void *arg, enum err e, const struct errmsg *why, size_t bytes)
 {
 	struct fetch_lane *f = arg;
+	f->heard_ms = loop_now_ms(f->source->link->loop);
+	for (size_t i = 0; f->silent && i < f->armed_n; i++)
+		partition_on_heard(f->armed[i]->p);
+	f->silent = false;
 	if (e != ERR_OK) {
 		fail_armed(f, e, why);
 	} else if (f->kind == LANE_BULK) {
@@ -426,6 +434,20 @@ static void rehome(struct source *s)
 		}
 		const struct errmsg why = {"no leader"};
 		slot_fail(slot, ERR_NO_LEADER, &why);
+	}
+}
+
+void source_tick(struct source *s)
+{
+	const struct cluster_config *c = s->link->config->source;
+	int64_t now = loop_now_ms(s->link->loop);
+	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next) {
+		int64_t quiet = now - f->heard_ms;
+		if (!fetcher_in_flight(f->fetcher) || quiet < c->fetch_max_wait_ms + c->user_timeout_ms)
+			continue;
+		f->silent = true;
+		for (size_t i = 0; i < f->armed_n; i++)
+			partition_on_silence(f->armed[i]->p, true, quiet);
 	}
 }
 

@@ -16,6 +16,7 @@ from harness.process import wait_for
 from harness.proxy import Proxy
 
 SIDES = ("source", "target")
+IMPATIENT = {"east.consumer.request.timeout.ms": "3000", "west.producer.request.timeout.ms": "3000"}
 
 
 def listeners(side: str) -> tuple[str, str]:
@@ -51,9 +52,7 @@ def test_peer_gone_without_a_word(pair: Pair, topic: Topic, side: str) -> None:
     name = topic("t")
     pair.source.create_topic(name)
     with proxy_before(pair, side) as proxy:
-        with pair.mirror(
-            name, listener=listeners(side), more={"request.timeout.ms": "3000"}
-        ) as mirror:
+        with pair.mirror(name, listener=listeners(side), more=IMPATIENT) as mirror:
             pair.source.produce(name, numbered(1000))
             assert_same(pair.source, name, pair.target, f"east.{name}")
             proxy.stall(True)

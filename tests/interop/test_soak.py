@@ -11,6 +11,7 @@ import pytest
 from conftest import Pair, Topic
 from harness.mirror import MEMORY_CAP, Mirror
 from harness.proxy import Proxy
+from test_network import IMPATIENT
 from test_restarts import compare_all, traffic
 
 SECONDS = int(os.environ.get("FARSHORE_SOAK_SECONDS", "900"))
@@ -62,7 +63,7 @@ def test_soak(pair: Pair, topic: Topic) -> None:
             mirror = pair.mirror(
                 ", ".join(topics),
                 listener=("PROXIED", "PROXIED"),
-                more={"request.timeout.ms": "5000"},
+                more=IMPATIENT,
             ).start()
             while time.monotonic() < end:
                 time.sleep(chance.uniform(0.1, 5))

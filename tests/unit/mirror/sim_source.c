@@ -336,8 +336,13 @@ void sim_source_compact(struct sim_source *s)
 
 int64_t sim_source_epoch_end(const struct sim_source *s, int32_t epoch, int32_t *found)
 {
+	/* LeaderEpochFileCache.endOffsetFor: an epoch before all that are known ends where they
+	 * begin, one after them is not known. */
+	*found = epoch;
+	if (epoch < s->epochs[0].epoch)
+		return s->epochs[0].start;
 	*found = -1;
-	if (epoch < s->epochs[0].epoch || epoch > s->epochs[s->epochs_n - 1].epoch)
+	if (epoch > s->epochs[s->epochs_n - 1].epoch)
 		return -1;
 	for (size_t i = s->epochs_n; i-- > 0;) {
 		if (s->epochs[i].epoch > epoch)

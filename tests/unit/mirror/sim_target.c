@@ -72,6 +72,15 @@ static bool duplicate(const struct sim_writer *w, const struct batch_head *h, in
 	return false;
 }
 
+/* Is the batch at `base` another one than that with head `h`? */
+static bool differs(const struct sim_target *t, int64_t base, const struct batch_head *h)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->batches[i].head.base_offset == base)
+			return t->batches[i].head.crc != h->crc;
+	return true;
+}
+
 static void remember(struct sim_target *t, const struct batch_head *h)
 {
 	struct sim_writer *w = writer_of(t, h->producer_id);
@@ -155,6 +164,7 @@ enum err sim_target_append(struct sim_target *t, struct bytes batch, int64_t *ba
 	struct sim_writer *w = writer_of(t, h.producer_id);
 	if (e == ERR_OK && duplicate(w, &h, base)) {
 		t->duplicates++;
+		t->collisions += differs(t, *base, &h);
 		return ERR_OK;
 	}
 	if (e == ERR_OK)

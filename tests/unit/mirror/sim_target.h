@@ -46,6 +46,9 @@ struct sim_target {
 	size_t copies_cap;
 	struct sim_writer writers[SIM_WRITERS];
 	size_t writers_n;
+	/* Batches that were taken for the repetition of one with other records: nothing in the
+	 * protocol tells them apart. */
+	uint64_t collisions;
 	uint64_t duplicates, refused[128]; /* counters, by Kafka's code */
 };
 

@@ -134,6 +134,7 @@ struct sim_world {
 	uint32_t seen;      /* states that were reached, as bits */
 	int64_t foreign;    /* records of the other writer */
 	bool hit;           /* the mode's event happened */
+	bool mixed;         /* records landed that the source had lost before, or after such */
 	uint64_t crashes, zombies, faults;
 	long fail_alloc; /* the Nth allocation inside the partition fails; 0: none */
 	void (*enter)(struct sim_world *w); /* around every call of the partition; may be NULL */
