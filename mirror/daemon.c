@@ -227,8 +227,9 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 	return ERR_OK;
 }
 
-/* Jobs hold frames, and their completions belong to this loop. A name look-up cannot be interrupted and
- * may take long: then the process ends without tidying up, all that matters is stored. */
+/* Jobs hold frames, and their completions belong to this loop. A name look-up cannot be
+ * interrupted and may take long: then the process ends without tidying up, all that matters is
+ * stored. */
 static void wait_for_workers(struct daemon *d)
 {
 	int64_t until = loop_now_ms(d->loop) + WORKERS_END_MS;

@@ -343,10 +343,10 @@ void partition_want_more(struct partition *p)
 /* ---- sending ---- */
 
 /*
- * A broker takes any first sequence from a producer that it does not know: a new one, or one that was
- * idle for producer.id.expiration.ms (ProducerAppendInfo.checkSequence). Were the first of several
- * batches in flight refused, the second would land in its place. So until one was acknowledged,
- * batches go one by one.
+ * A broker takes any first sequence from a producer that it does not know: a new one, or one that
+ * was idle for producer.id.expiration.ms (ProducerAppendInfo.checkSequence). Were the first of
+ * several batches in flight refused, the second would land in its place. So until one was
+ * acknowledged, batches go one by one.
  */
 static bool must_go_alone(struct partition *p)
 {
@@ -466,10 +466,12 @@ void partition_on_silence(struct partition *p, bool source, int64_t ms)
 	char why[100];
 	if (p->phase != PHASE_COPY)
 		return;
-	snprintf(why, sizeof why, "the %s holds the connection but has not answered for %" PRId64 " s",
+	snprintf(why, sizeof why,
+		 "the %s holds the connection but has not answered for %" PRId64 " s",
 		 source ? "source" : "target", ms / 1000);
 	if (mirror_state_moves(p->state))
-		partition_set_state(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE, why);
+		partition_set_state(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
+				    why);
 }
 
 void partition_on_heard(struct partition *p)
@@ -613,7 +615,8 @@ void partition_on_produced(struct partition *p, struct unit *u, enum err e,
 	u->answered = true;
 	u->answer = e;
 	u->answer_base = base_offset;
-	/* Requests of one connection end in order, but one that could not be sent at all ends at once. */
+	/* Requests of one connection end in order, but one that could not be sent at all ends at
+	 * once. */
 	while (p->in_flight.head != NULL && p->in_flight.head->answered) {
 		struct unit *oldest = unit_queue_pop(&p->in_flight);
 		const struct errmsg later = {""};

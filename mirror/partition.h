@@ -200,8 +200,8 @@ void partition_on_probe(struct partition *p, const struct probe_result *r);
 void partition_on_fetched(struct partition *p, const struct fetch_result *r);
 /* The answer that should have held this partition's records did not come. */
 void partition_on_fetch_failed(struct partition *p, enum err e, const struct errmsg *why);
-/* A connection is open and nobody answers on it, since `ms`: only the state shows it, what is under way
- * stays under way. partition_on_heard ends it. */
+/* A connection is open and nobody answers on it, since `ms`: only the state shows it, what is
+ * under way stays under way. partition_on_heard ends it. */
 void partition_on_silence(struct partition *p, bool source, int64_t ms);
 void partition_on_heard(struct partition *p);
 /* What is ready cannot be sent: no leader, say. */
@@ -215,13 +215,14 @@ void partition_on_timer(struct partition *p);
 /* The source's topic has another id now, or is gone. */
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id);
 
-/* The target's topic was deleted and made again, perhaps by the person whom this partition waits for. */
+/* The target's topic was deleted and made again, perhaps by the person whom this partition waits
+ * for. */
 void partition_on_target_topic(struct partition *p);
 
 /* The next unit to send, stamped, moved to the in-flight queue; NULL: none. `*size` its bytes. */
 struct unit *partition_next_unit(struct partition *p);
-/* The end of the request that carried `u`, which partition_next_unit gave. `e`: the partition's error,
- * or that of the whole request. The unit may be freed. */
+/* The end of the request that carried `u`, which partition_next_unit gave. `e`: the partition's
+ * error, or that of the whole request. The unit may be freed. */
 void partition_on_produced(struct partition *p, struct unit *u, enum err e,
 			   const struct errmsg *why, int64_t base_offset);
 

@@ -24,8 +24,8 @@
 
 enum {
 	ALIGN_RECORDS = 1 << 20, /* 8 bytes each */
-	/* Requests of a dead process or connection, and batches above the high watermark, are gone or
-	 * visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
+	/* Requests of a dead process or connection, and batches above the high watermark, are
+	 * gone or visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
 	SEQUENCE_GIVE_UP_MS = 45 * 1000,
 	OUT_OF_RANGE_MAX = 3,
 };
@@ -104,9 +104,10 @@ static bool sequence_from_tail(struct partition *p, const struct probe_result *r
 /*
  * The sequence for the next batch. False: a new producer is needed.
  *
- * When the target's last batch is not of our producer, the producer may be one that was taken and not
- * yet used: its first sequence is 0. If it was used, the target will refuse that, and only when it
- * has refused for so long that nothing of ours can still be on its way, a new producer is safe.
+ * When the target's last batch is not of our producer, the producer may be one that was taken and
+ * not yet used: its first sequence is 0. If it was used, the target will refuse that, and only
+ * when it has refused for so long that nothing of ours can still be on its way, a new producer is
+ * safe.
  */
 static bool find_sequence(struct partition *p, const struct probe_result *r)
 {
@@ -186,8 +187,8 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	p->stored_id = p->env->source_id;
 	p->last_epoch = -1;
 	p->target_made_again = false;
-	/* A batch of the old source topic that is still on its way may have the very sequence of the
-	 * new one's first batch, which would then be taken for its repetition. */
+	/* A batch of the old source topic that is still on its way may have the very sequence of
+	 * the new one's first batch, which would then be taken for its repetition. */
 	if (same_source)
 		continue_at(p, r->source_start, 0, r);
 	else
@@ -197,9 +198,9 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 static void align_begin(struct partition *p, const struct probe_result *r);
 
 /*
- * The target lost records that it had acknowledged: forget them, copy them again. Or its topic was made
- * again and others wrote to it; so the last batch that is there is held against the source: the table
- * is cut back to where it begins, and the alignment decides.
+ * The target lost records that it had acknowledged: forget them, copy them again. Or its topic was
+ * made again and others wrote to it; so the last batch that is there is held against the source:
+ * the table is cut back to where it begins, and the alignment decides.
  */
 static void target_truncated(struct partition *p, const struct probe_result *r)
 {
@@ -292,8 +293,8 @@ static void align_step(struct partition *p)
 		p->target_stale = p->target_reading;
 		if (p->target_reading)
 			return;
-		p->target_reading = p->env->host->read_target(p->env->host_ctx, p,
-							      align_target_next(p->align));
+		p->target_reading =
+			p->env->host->read_target(p->env->host_ctx, p, align_target_next(p->align));
 		return;
 	case ALIGN_SOURCE:
 		p->src_next = align_source_next(p->align);

@@ -212,7 +212,8 @@ void sender_tick(struct sender *s)
 {
 	int64_t now = loop_now_ms(s->link->loop);
 	for (const struct send_lane *l = s->lanes; l != NULL; l = l->next)
-		if (l->in_flight > 0 && now - l->heard_ms > s->link->config->target->user_timeout_ms)
+		if (l->in_flight > 0 &&
+		    now - l->heard_ms > s->link->config->target->user_timeout_ms)
 			lane_silent(s, l, now - l->heard_ms);
 }
 

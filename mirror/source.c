@@ -37,10 +37,10 @@ struct fetch_lane {
 	int32_t node;
 	int kind;
 	struct fetcher *fetcher;
-	struct slot *queue;            /* want to be in the next request */
-	size_t reserved;               /* memory granted for the answer */
-	int32_t bytes;                 /* size of the next request's answer */
-	int64_t heard_ms; /* when the last answer came, or the first request after a pause left */
+	struct slot *queue; /* want to be in the next request */
+	size_t reserved;    /* memory granted for the answer */
+	int32_t bytes;      /* size of the next request's answer */
+	int64_t heard_ms;   /* when the last answer came, or the first request after a pause left */
 	bool silent;
 	int64_t began_ms, shortest_ms; /* of the round under way; of all rounds */
 	struct slot **armed;           /* in the request under way */
@@ -280,8 +280,8 @@ static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes
 	return true;
 }
 
-/* Memory for the next answer. A tail lane has its share set aside, but takes in nothing more while all
- * the rest is in use: then the target is slow. False: called again when there is room. */
+/* Memory for the next answer. A tail lane has its share set aside, but takes in nothing more
+ * while all the rest is in use: then the target is slow. False: called again when there is room. */
 static bool lane_grant(struct fetch_lane *f)
 {
 	struct memory *m = f->source->link->memory;
@@ -340,7 +340,8 @@ static void on_result(void *part_arg, const struct fetch_result *r)
 	memory_count(f->source->link->memory, r->frame);
 	lane_disarm(f, slot);
 	fetch_part_pause(slot->fetch_part);
-	/* The leader sends us to a replica in our rack (KIP-392); any trouble there sends us back. */
+	/* The leader sends us to a replica in our rack (KIP-392); any trouble there sends us
+	 * back. */
 	slot->fetch_nearer =
 		r->error == ERR_OK && (r->preferred_read_replica >= 0 || slot->fetch_nearer);
 	if (r->error == ERR_OK && r->preferred_read_replica >= 0) {
@@ -443,7 +444,8 @@ void source_tick(struct source *s)
 	int64_t now = loop_now_ms(s->link->loop);
 	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next) {
 		int64_t quiet = now - f->heard_ms;
-		if (!fetcher_in_flight(f->fetcher) || quiet < c->fetch_max_wait_ms + c->user_timeout_ms)
+		if (!fetcher_in_flight(f->fetcher) ||
+		    quiet < c->fetch_max_wait_ms + c->user_timeout_ms)
 			continue;
 		f->silent = true;
 		for (size_t i = 0; i < f->armed_n; i++)

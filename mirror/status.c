@@ -233,7 +233,8 @@ void status_metrics(const struct status_source *s, struct buf *out)
 
 /* ---- JSON ---- */
 
-/* Text for JSON: what a broker sent (or what was cut in the middle of a character) may not be UTF-8. */
+/* Text for JSON: what a broker sent (or what was cut in the middle of a character) may not be
+ * UTF-8. */
 static const char *json_text(const char *text, char out[sizeof(((struct errmsg *)0)->text)])
 {
 	struct bytes in = bytes_str(text);

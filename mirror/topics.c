@@ -810,7 +810,8 @@ static bool internal_create(struct topics *t, struct internal *in)
 		const char *name, *value;
 	} configs[] = {
 		{"cleanup.policy", "compact"},
-		/* Small segments, since only closed ones are compacted and every start reads all. */
+		/* Small segments, since only closed ones are compacted and every start reads
+		 * all. */
 		{"segment.bytes", "16777216"},
 	};
 	enum { CONFIGS = sizeof configs / sizeof configs[0] };

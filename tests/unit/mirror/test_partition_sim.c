@@ -19,7 +19,7 @@
 
 #include "tests/unit/mirror/sim_world.h"
 
-enum { RUNS = 2400 };
+enum { RUNS = 7200 };
 
 /* ---- the oracle ---- */
 
