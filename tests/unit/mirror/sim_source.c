@@ -25,8 +25,7 @@ static void *grow(void *p, size_t n, size_t *cap, size_t size)
 	return p;
 }
 
-void sim_source_init(struct sim_source *s, struct rng *g, struct sim_truth *truth,
-		     int64_t start)
+void sim_source_init(struct sim_source *s, struct rng *g, struct sim_truth *truth, int64_t start)
 {
 	*s = (struct sim_source){.g = g, .start = start, .end = start, .truth = truth};
 	s->value_max = 40;
@@ -96,8 +95,7 @@ static void read_back(const struct sim_source *s, struct sim_batch *b)
 	struct records_reader *rr;
 	struct record r;
 	struct errmsg why;
-	assert_int_equal(
-		records_reader_open(bytes_of(b->p, b->n), BYTES_MAX, &rr, &why), ERR_OK);
+	assert_int_equal(records_reader_open(bytes_of(b->p, b->n), BYTES_MAX, &rr, &why), ERR_OK);
 	for (size_t i = 0; i < b->records_n; i++) {
 		assert_true(records_reader_next(rr, &r));
 		assert_int_equal(r.offset, b->records[i].offset);
@@ -298,8 +296,8 @@ static bool comes_again(const struct sim_source *s, size_t at, const struct sim_
 			int64_t stable)
 {
 	for (size_t i = at; i < s->n && s->batches[i].last < stable; i++)
-		for (size_t k = 0; s->batches[i].fate == SIM_COMMITTED && k < s->batches[i].records_n;
-		     k++)
+		for (size_t k = 0;
+		     s->batches[i].fate == SIM_COMMITTED && k < s->batches[i].records_n; k++)
 			if (s->batches[i].records[k].offset > r->offset &&
 			    s->batches[i].records[k].id % s->keys == r->id % s->keys)
 				return true;

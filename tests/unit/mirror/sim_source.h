@@ -29,7 +29,7 @@ struct sim_truth {
 		enum sim_fate fate;
 		bool gone; /* compacted away */
 		bool lost; /* truncated, or its topic was deleted */
-	} *v;
+	} * v;
 	size_t n, cap;
 };
 
@@ -53,11 +53,11 @@ struct sim_txn {
 struct sim_source {
 	struct rng *g;
 	struct uuid id;
-	bool holes;          /* batches are made with holes, too */
-	bool plain;          /* no transactions */
-	bool append_time;    /* some batches are stamped by the broker */
-	int64_t value_max;   /* bytes of filler */
-	int64_t keys;        /* so many keys */
+	bool holes;        /* batches are made with holes, too */
+	bool plain;        /* no transactions */
+	bool append_time;  /* some batches are stamped by the broker */
+	int64_t value_max; /* bytes of filler */
+	int64_t keys;      /* so many keys */
 	struct sim_truth *truth;
 	struct sim_batch *batches;
 	size_t n, cap;
@@ -76,8 +76,7 @@ struct sim_source {
 	int32_t newest_epoch; /* no epoch comes twice, also not after a truncation */
 };
 
-void sim_source_init(struct sim_source *s, struct rng *g, struct sim_truth *truth,
-		     int64_t start);
+void sim_source_init(struct sim_source *s, struct rng *g, struct sim_truth *truth, int64_t start);
 void sim_source_fini(struct sim_source *s);
 
 /* One more batch of data, or the end of a transaction. */

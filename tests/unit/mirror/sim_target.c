@@ -180,9 +180,8 @@ enum err sim_target_append(struct sim_target *t, struct bytes batch, int64_t *ba
 
 void sim_target_truncate(struct sim_target *t, int64_t end)
 {
-	while (t->n > 0 && t->batches[t->n - 1].head.base_offset +
-					   t->batches[t->n - 1].head.count >
-				   end) {
+	while (t->n > 0 &&
+	       t->batches[t->n - 1].head.base_offset + t->batches[t->n - 1].head.count > end) {
 		t->end = t->batches[t->n - 1].head.base_offset;
 		free(t->batches[--t->n].p);
 	}
@@ -205,9 +204,8 @@ void sim_target_truncate(struct sim_target *t, int64_t end)
 struct frame *sim_target_read(const struct sim_target *t, int64_t offset, size_t batches)
 {
 	size_t first = 0, bytes = 0;
-	while (first < t->n && t->batches[first].head.base_offset +
-					       t->batches[first].head.count <=
-				       offset)
+	while (first < t->n &&
+	       t->batches[first].head.base_offset + t->batches[first].head.count <= offset)
 		first++;
 	size_t last = first;
 	while (last < t->n && batches-- > 0 && t->batches[last].head.base_offset < t->replicated)

@@ -42,7 +42,7 @@ struct sim_target {
 	struct sim_copy {
 		uint64_t hash;
 		int64_t id; /* as the record's value says */
-	} *copies; /* of the records, by offset */
+	} * copies;         /* of the records, by offset */
 	size_t copies_cap;
 	struct sim_writer writers[SIM_WRITERS];
 	size_t writers_n;

@@ -323,9 +323,9 @@ static void send_unit(struct sim_world *w, struct unit *u)
 	bool idle = c->head == NULL;
 	*c->tail = r;
 	c->tail = &r->next;
-	tell(w, "send src %" PRId64 " n %d seq %d of %" PRId64 " for dst %" PRId64,
-	     u->spans[0].src, u->head.count, (int)be32_get(u->stamped + 53),
-	     (int64_t)be64_get(u->stamped + 43), u->dst);
+	tell(w, "send src %" PRId64 " n %d seq %d of %" PRId64 " for dst %" PRId64, u->spans[0].src,
+	     u->head.count, (int)be32_get(u->stamped + 53), (int64_t)be64_get(u->stamped + 43),
+	     u->dst);
 	if (idle)
 		after(w, delay(w), EV_BROKER, c);
 }
@@ -531,8 +531,9 @@ static void probe_ends(struct sim_world *w, int q, int32_t epoch)
 
 static void probe_done(struct sim_world *w)
 {
-	tell(w, "probe: source %" PRId64 "..%" PRId64 " epoch end %" PRId64 " target %" PRId64
-		"..%" PRId64,
+	tell(w,
+	     "probe: source %" PRId64 "..%" PRId64 " epoch end %" PRId64 " target %" PRId64
+	     "..%" PRId64,
 	     w->probe.source_start, w->probe.source_end, w->probe.epoch_end, w->probe.target_start,
 	     w->probe.target_end);
 	struct frame *tail = w->probe.tail_frame;
@@ -561,14 +562,12 @@ static void on_probe(struct sim_world *w, const struct sim_event *e)
 static void on_probe_tail(struct sim_world *w)
 {
 	struct probe_result *r = &w->probe;
-	r->tail_frame = sim_target_read(&w->target, r->target_end - 1,
-					(size_t)rng_in(&w->g, 1, 3));
+	r->tail_frame = sim_target_read(&w->target, r->target_end - 1, (size_t)rng_in(&w->g, 1, 3));
 	if (r->tail_frame == NULL) {
 		r->target_err = ERR_KAFKA_OFFSET_OUT_OF_RANGE;
 		errmsg_set(&r->why, r->target_err, "the tail: %s", err_text(r->target_err));
 	} else {
-		struct batch_walk walk = {
-			.left = bytes_of(r->tail_frame->data, r->tail_frame->n)};
+		struct batch_walk walk = {.left = bytes_of(r->tail_frame->data, r->tail_frame->n)};
 		struct batch_head h;
 		struct bytes whole;
 		while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH)
@@ -672,7 +671,9 @@ static enum err sink_put(void *arg, struct bytes key, struct bytes value)
 {
 	struct sim_write *write = arg;
 	assert_true(write->n < sizeof write->v / sizeof write->v[0]);
+	leave(write->w);
 	struct sim_entry *x = calloc(1, sizeof *x);
+	enter(write->w);
 	assert_non_null(x);
 	assert_true(key.n + value.n <= sizeof x->bytes);
 	x->key_n = key.n;
@@ -697,6 +698,7 @@ static void on_store(struct sim_world *w)
 		return;
 	struct sim_write *write = calloc(1, sizeof *write);
 	assert_non_null(write);
+	write->w = w;
 	const struct block_info info = {
 		.topic = bytes_str(w->env.source_topic),
 		.partition = w->p->index,
@@ -911,7 +913,9 @@ static int64_t lossy_end(struct sim_world *w)
 	int64_t lo = w->source.end - (w->source.end - w->source.start) / 4;
 	if (w->p != NULL && w->p->src_acked >= 0 && !rng_one_in(&w->g, 4))
 		lo = w->p->src_acked - 40;
-	return rng_in(&w->g, lo < w->source.start ? w->source.start : lo, w->source.end);
+	if (lo < w->source.start)
+		lo = w->source.start;
+	return lo < w->source.end ? rng_in(&w->g, lo, w->source.end) : w->source.end;
 }
 
 /*
@@ -1200,6 +1204,10 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 		.host_ctx = w,
 	};
 	w->env.queue_low = w->env.queue_high / 2;
+	/* So many that the list hardly ever grows, least of all while an allocation is to fail. */
+	w->events_cap = 4096;
+	w->events = malloc(w->events_cap * sizeof *w->events);
+	assert_non_null(w->events);
 	w->told_end = w->told_stable = w->told_start = -1;
 }
 

@@ -61,8 +61,9 @@ struct sim_event {
 
 struct sim_request {
 	struct sim_request *next;
-	struct unit *unit; /* for the process that sent it, while it lives and the connection does */
-	int topic; /* the topic's id, see target_topic */
+	struct unit
+		*unit; /* for the process that sent it, while it lives and the connection does */
+	int topic;     /* the topic's id, see target_topic */
 	size_t n;
 	uint8_t bytes[];
 };
@@ -84,6 +85,7 @@ struct sim_entry {
 
 /* Records of one write to the stored run table. */
 struct sim_write {
+	struct sim_world *w;
 	size_t n;
 	struct sim_entry *v[64];
 };
@@ -131,10 +133,10 @@ struct sim_world {
 	size_t log_n, log_cap;
 
 	int64_t next_producer;
-	uint32_t seen;      /* states that were reached, as bits */
-	int64_t foreign;    /* records of the other writer */
-	bool hit;           /* the mode's event happened */
-	bool mixed;         /* records landed that the source had lost before, or after such */
+	uint32_t seen;   /* states that were reached, as bits */
+	int64_t foreign; /* records of the other writer */
+	bool hit;        /* the mode's event happened */
+	bool mixed;      /* records landed that the source had lost before, or after such */
 	uint64_t crashes, zombies, faults;
 	long fail_alloc; /* the Nth allocation inside the partition fails; 0: none */
 	void (*enter)(struct sim_world *w); /* around every call of the partition; may be NULL */

@@ -86,10 +86,8 @@ static void who_holds_nothing_is_served(void **state)
 	int order = 0;
 	ask(&a, m, 10, &order);
 	assert_true(memory_take(m, 1000, &a.w)); /* larger than all */
-	memory_force(m, 5);
-	assert_int_equal(memory_used(m), 1005);
 	assert_false(memory_take(m, 10, &a.w));
-	memory_give(m, 1005);
+	memory_give(m, 1000);
 	loop_turn(l, 0);
 	assert_int_equal(a.served, 1);
 	memory_give(m, 10);
@@ -118,7 +116,7 @@ static void waiters_may_leave(void **state)
 	assert_int_equal(b.woken, 0);
 	assert_int_equal(c.served, 1);
 	/* The last leaves: the list's end is right for who comes next. */
-	memory_force(m, 40);
+	assert_true(memory_take(m, 40, &b.w));
 	assert_false(memory_take(m, 30, &b.w));
 	assert_false(memory_take(m, 30, &c.w));
 	memory_unwait(m, &c.w);
@@ -129,6 +127,35 @@ static void waiters_may_leave(void **state)
 	assert_int_equal(b.served, 1);
 	assert_int_equal(c.served, 2);
 	memory_give(m, 60);
+	memory_free(m);
+	loop_free(l);
+}
+
+/* What is set aside is not there for others; frames count until they are freed, once. */
+static void standing_and_frames(void **state)
+{
+	(void)state;
+	struct loop *l = loop_make();
+	struct memory *m = memory_new(l, 100);
+	struct asker a;
+	int order = 0;
+	ask(&a, m, 50, &order);
+	memory_stand(m, 60);
+	struct frame *f = frame_new(10);
+	memory_count(m, f);
+	memory_count(m, f);
+	memory_count(m, NULL);
+	size_t counted = memory_used(m);
+	assert_true(counted >= 10);
+	assert_false(memory_take(m, 50, &a.w)); /* 60 + 10 + 50 > 100 */
+	frame_unref(frame_ref(f));
+	loop_turn(l, 0);
+	assert_int_equal(a.woken, 0);
+	frame_unref(f);
+	loop_turn(l, 0);
+	assert_int_equal(a.served, 1); /* nothing else is held: served, whatever stands */
+	memory_unstand(m, 60);
+	memory_give(m, 50);
 	memory_free(m);
 	loop_free(l);
 }
@@ -157,6 +184,7 @@ int main(void)
 		cmocka_unit_test(cap_and_order),
 		cmocka_unit_test(who_holds_nothing_is_served),
 		cmocka_unit_test(waiters_may_leave),
+		cmocka_unit_test(standing_and_frames),
 		cmocka_unit_test(the_pool_has_the_limit),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,15 +59,15 @@ static void loop(enum sim_mode mode, uint64_t seed, int64_t batches)
 static void every_allocation_may_fail(void **state)
 {
 	(void)state;
-	loop(SIM_EXACT, 1, 8);
-	loop(SIM_EXACT, 4, 12);
+	loop(SIM_EXACT, 1, 20);
+	loop(SIM_EXACT, 4, 40);
 }
 
 static void every_allocation_may_fail_while_matching(void **state)
 {
 	(void)state;
-	loop(SIM_COMPACTED, 2, 10);
-	loop(SIM_COMPACTED, 3, 10);
+	loop(SIM_COMPACTED, 2, 30);
+	loop(SIM_COMPACTED, 3, 30);
 }
 
 int main(void)

@@ -170,6 +170,7 @@ static void check_end(struct sim_world *w)
 struct totals {
 	uint64_t crashes, zombies, duplicates, steps, faults, records, out_of_order;
 	uint64_t ends[STATE_COUNT];
+	uint64_t batches[UNIT_CAUSES_N];
 };
 
 static void run_one(enum sim_mode mode, uint64_t seed, struct totals *t)
@@ -187,6 +188,8 @@ static void run_one(enum sim_mode mode, uint64_t seed, struct totals *t)
 	t->out_of_order += w.target.refused[45];
 	t->records += (uint64_t)w.target.end;
 	t->ends[w.p->state]++;
+	for (int c = 0; c < UNIT_CAUSES_N; c++)
+		t->batches[c] += w.p->counters.batches[c];
 	sim_world_fini(&w);
 }
 
@@ -206,14 +209,17 @@ static void test_mode(enum sim_mode mode, const char *name, int64_t runs)
 	for (int s = 0; s < STATE_COUNT; s++)
 		if (t.ends[s] > 0)
 			printf(" %s %" PRIu64, mirror_state_name((enum mirror_state)s), t.ends[s]);
+	printf("; batches");
+	for (int c = 0; c < UNIT_CAUSES_N; c++)
+		printf(" %s %" PRIu64, unit_cause_name((enum unit_cause)c), t.batches[c]);
 	printf("\n");
 }
 
-#define MODE(mode, name)                                                                           \
-	static void name(void **state)                                                             \
-	{                                                                                          \
-		(void)state;                                                                       \
-		test_mode(mode, #name, RUNS / SIM_MODES);                                          \
+#define MODE(mode, name)                                  \
+	static void name(void **state)                    \
+	{                                                 \
+		(void)state;                              \
+		test_mode(mode, #name, RUNS / SIM_MODES); \
 	}
 
 MODE(SIM_EXACT, exact_after_crashes_and_refusals)
