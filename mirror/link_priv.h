@@ -49,6 +49,7 @@ struct slot {
 
 	/* prober.c */
 	struct probe *probe;
+	struct uuid target_id; /* of the target topic that was probed; zero if it has none */
 
 	/* journal.c */
 	struct stored *stored;                            /* what is stored of the run table */

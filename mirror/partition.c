@@ -412,7 +412,16 @@ void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 	if (rebatch_task_frame(task) != NULL)
 		p->env->host->count(p->env->host_ctx, rebatch_task_frame(task));
 	enum err e = rebatch_task_result(task, &p->waiting, &why);
+	/* Together they are too much to decode at once: one by one, then. */
+	bool again = e == ERR_LIMIT && rebatch_task_inputs(task) > 1;
+	if (again)
+		rebatch_task_give_back(task, &p->waiting);
 	rebatch_task_free(task);
+	p->rebatch_alone = again || (p->rebatch_alone && e == ERR_OK && p->waiting.n > 0);
+	if (again) {
+		tell_ready(p);
+		return;
+	}
 	if (e == ERR_LIMIT || e == ERR_CORRUPT || e == ERR_MALFORMED || e == ERR_UNSUPPORTED) {
 		partition_fault(p, STATE_REFUSED, e, "cannot pass on source offset %" PRId64 ": %s",
 				src, why.text);

@@ -149,6 +149,7 @@ struct partition {
 	struct unit_queue in_flight; /* sent, oldest first */
 	struct rebatch_task
 		*task; /* the slow-path job that runs for the queue's end; fetching waits for it */
+	bool rebatch_alone; /* a group was too much for the slow path: batch by batch */
 	bool fetching;
 	bool ready_listed;   /* the host knows that `waiting` has units */
 	bool draining_fault; /* a fault was seen while in flight answers are still to come */

@@ -42,7 +42,8 @@ struct probe {
 	struct probe *next;
 	struct slot *slot; /* NULL: nobody waits any more */
 	int32_t epoch;
-	unsigned open; /* questions not yet answered */
+	struct uuid target_id; /* when it was asked: what is sent later must go to that topic */
+	unsigned open;         /* questions not yet answered */
 	bool todo[QUESTIONS];
 	bool busy[QUESTIONS];
 	struct probe_result r;
@@ -70,6 +71,8 @@ struct ask {
 };
 
 static void send_all(void *arg);
+static const struct client_topic *topic_of(struct prober *b, const struct probe *pr,
+					   enum question q);
 
 enum err prober_new(struct link *k, struct prober **out)
 {
@@ -124,6 +127,9 @@ void prober_ask(struct prober *b, struct slot *slot, int32_t epoch)
 		pr->todo[q] = q != Q_EPOCH || epoch >= 0;
 		pr->open += pr->todo[q];
 	}
+	const struct client_topic *t = topic_of(b, pr, Q_TARGET_END);
+	if (t != NULL)
+		pr->target_id = t->id;
 	pr->next = b->probes;
 	b->probes = pr;
 	slot->probe = pr;
@@ -553,6 +559,7 @@ static void deliver(struct prober *b)
 		done = pr->next;
 		if (pr->slot != NULL) {
 			pr->slot->probe = NULL;
+			pr->slot->target_id = pr->target_id;
 			partition_on_probe(pr->slot->p, &pr->r);
 		}
 		probe_free(pr);

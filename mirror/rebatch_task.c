@@ -54,7 +54,7 @@ static size_t group_size(const struct partition *p)
 			break;
 		bytes += u->whole.n;
 		n++;
-		if (bytes >= GROUP_BYTES || first->cause == UNIT_TOO_LARGE)
+		if (bytes >= GROUP_BYTES || first->cause == UNIT_TOO_LARGE || p->rebatch_alone)
 			break;
 	}
 	return slow || n >= COALESCE_UNITS ? n : 0;
@@ -174,6 +174,16 @@ static const struct unit *last_unit(const struct unit_queue *q)
 	return u;
 }
 
+/* The rest of the queue follows `front`, which is empty afterwards. */
+static void put_in_front(struct unit_queue *queue, struct unit_queue *front)
+{
+	struct unit *u;
+	while ((u = unit_queue_pop(queue)) != NULL)
+		unit_queue_push(front, u);
+	while ((u = unit_queue_pop(front)) != NULL)
+		unit_queue_push(queue, u);
+}
+
 enum err rebatch_task_result(struct rebatch_task *t, struct unit_queue *queue, struct errmsg *why)
 {
 	if (t->err != ERR_OK) {
@@ -194,13 +204,18 @@ enum err rebatch_task_result(struct rebatch_task *t, struct unit_queue *queue, s
 		}
 		unit_queue_push(&out, u);
 	}
-	/* The rest of the queue follows what was rebuilt. */
-	struct unit *u;
-	while ((u = unit_queue_pop(queue)) != NULL)
-		unit_queue_push(&out, u);
-	while ((u = unit_queue_pop(&out)) != NULL)
-		unit_queue_push(queue, u);
+	put_in_front(queue, &out);
 	return ERR_OK;
+}
+
+size_t rebatch_task_inputs(const struct rebatch_task *t)
+{
+	return t->in.n;
+}
+
+void rebatch_task_give_back(struct rebatch_task *t, struct unit_queue *queue)
+{
+	put_in_front(queue, &t->in);
 }
 
 void rebatch_task_cancel(struct rebatch_task *t)

@@ -30,6 +30,12 @@ struct frame *rebatch_task_frame(const struct rebatch_task *task);
 enum err rebatch_task_result(struct rebatch_task *task, struct unit_queue *queue,
 			     struct errmsg *why) ERR_MUST_USE;
 
+/* How many batches it rebuilds together. */
+size_t rebatch_task_inputs(const struct rebatch_task *task);
+
+/* Put the batches that it took back in front of `queue`, as they were. */
+void rebatch_task_give_back(struct rebatch_task *task, struct unit_queue *queue);
+
 /* The partition does not want it any more: it frees itself when the worker is done. */
 void rebatch_task_cancel(struct rebatch_task *task);
 

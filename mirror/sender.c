@@ -220,13 +220,13 @@ void sender_tick(struct sender *s)
 /* ---- answers ---- */
 
 static const struct produce_response_partition_produce_response *
-answer_of(const struct produce_response *r, const struct entry *e, const struct client_topic *t)
+answer_of(const struct produce_response *r, const struct entry *e)
 {
 	for (int32_t i = 0; i < r->responses_n; i++) {
 		const struct produce_response_topic_produce_response *topic = &r->responses[i];
 		bool same = topic->name.n > 0
 				    ? bytes_eq_str(topic->name, e->slot->topic->target_name)
-				    : t != NULL && uuid_eq(&topic->topic_id, &t->id);
+				    : uuid_eq(&topic->topic_id, &e->slot->target_id);
 		for (int32_t j = 0; same && j < topic->partition_responses_n; j++)
 			if (topic->partition_responses[j].index == e->slot->p->index)
 				return &topic->partition_responses[j];
@@ -239,8 +239,7 @@ static void entry_answered(struct send_lane *l, const struct entry *e,
 {
 	struct client *c = l->sender->link->target_client;
 	const char *name = e->slot->topic->target_name;
-	const struct produce_response_partition_produce_response *a =
-		answer_of(r, e, client_topic(c, name));
+	const struct produce_response_partition_produce_response *a = answer_of(r, e);
 	struct errmsg why = {""};
 
 	if (a == NULL) {
@@ -298,7 +297,16 @@ static int entry_compare(const void *a, const void *b)
 	const struct entry *x = a, *y = b;
 	if (x->slot->topic != y->slot->topic)
 		return x->slot->topic < y->slot->topic ? -1 : 1;
+	int id = memcmp(&x->slot->target_id, &y->slot->target_id, sizeof x->slot->target_id);
+	if (id != 0)
+		return id;
 	return x->slot->p->index < y->slot->p->index ? -1 : x->slot->p->index > y->slot->p->index;
+}
+
+static bool same_topic(const struct entry *a, const struct entry *b)
+{
+	return a->slot->topic == b->slot->topic &&
+	       uuid_eq(&a->slot->target_id, &b->slot->target_id);
 }
 
 /* One unit of each ready partition, as long as it fits. */
@@ -334,7 +342,7 @@ static void gather(struct send_lane *l, struct produce_call *call)
 	}
 }
 
-static enum err build(struct produce_call *call, struct client *c, bool *ids)
+static enum err build(struct produce_call *call, bool *ids)
 {
 	qsort(call->entries, call->n, sizeof call->entries[0], entry_compare);
 	call->topics = mem_zalloc(call->n, sizeof *call->topics);
@@ -348,15 +356,13 @@ static enum err build(struct produce_call *call, struct client *c, bool *ids)
 	for (size_t i = 0; i < call->n; i++) {
 		const struct entry *e = &call->entries[i];
 		struct produce_request_topic_produce_data *t = NULL;
-		if (i > 0 && call->entries[i - 1].slot->topic == e->slot->topic) {
+		if (i > 0 && same_topic(&call->entries[i - 1], e)) {
 			t = &call->topics[call->msg.topic_data_n - 1];
 		} else {
 			t = &call->topics[call->msg.topic_data_n++];
-			const struct client_topic *meta =
-				client_topic(c, e->slot->topic->target_name);
 			t->name = bytes_str(e->slot->topic->target_name);
-			if (meta != NULL)
-				t->topic_id = meta->id;
+			/* The topic that was probed, not one of the same name made since. */
+			t->topic_id = e->slot->target_id;
 			t->partition_data = &call->partitions[i];
 			*ids = *ids && !uuid_is_zero(&t->topic_id);
 		}
@@ -392,7 +398,7 @@ static bool lane_send_one(struct send_lane *l)
 		call_free(call);
 		return false;
 	}
-	if (build(call, k->target_client, &ids) != ERR_OK) {
+	if (build(call, &ids) != ERR_OK) {
 		call_failed(call);
 		return false;
 	}

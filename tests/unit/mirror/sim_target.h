@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A model of a target partition: takes produced batches by the rules of a Kafka leader (LogValidator,
- * ProducerStateManager, ProducerAppendInfo: checksum, dense offsets, the idempotent producer's
- * sequence with the last five batches of a producer kept to recognise duplicates), and loses its
- * tail in elections.
+ * A model of a target partition: takes produced batches by the rules of a Kafka leader
+ * (LogValidator, ProducerStateManager, ProducerAppendInfo: checksum, dense offsets, the idempotent
+ * producer's sequence with the last five batches of a producer kept to recognise duplicates), and
+ * loses its tail in elections.
  */
 #ifndef FARSHORE_TESTS_SIM_TARGET_H
 #define FARSHORE_TESTS_SIM_TARGET_H

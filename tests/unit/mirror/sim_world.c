@@ -354,7 +354,8 @@ static void on_ready(struct sim_world *w)
 
 /* ---- the target's broker ---- */
 
-/* Nothing wrong may ever land: the record at `offset` must be the next one that the source committed. */
+/* Nothing wrong may ever land: the record at `offset` must be the next one that the source
+ * committed. */
 static void check_copy(struct sim_world *w, int64_t offset)
 {
 	/* Late batches with records that the source has lost meanwhile cannot be kept out; only,
@@ -922,7 +923,8 @@ static int64_t lossy_end(struct sim_world *w)
  * The process dies, nothing of it lands any more, and the source is compacted before the next one
  * starts. A known limit lies beyond: a batch is lost with its connection, the source is compacted,
  * the batch lands after all, after the next probe; and what is made of the changed records has the
- * very number of records. Its sequence is then the same, and the target takes it for the repetition.
+ * very number of records. Its sequence is then the same, and the target takes it for the
+ * repetition.
  */
 static void compact_source(struct sim_world *w)
 {
