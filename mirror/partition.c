@@ -461,13 +461,12 @@ static void judge_progress(struct partition *p)
 	if (!behind) {
 		p->behind_since_ms = 0;
 		partition_set_state(p, STATE_ACTIVE, "");
-	} else if (!mirror_state_moves(p->state)) {
-		partition_set_state(p, STATE_CATCHING_UP, "");
-	} else if (p->behind_since_ms == 0) {
-		p->behind_since_ms = now;
-	} else if (now - p->behind_since_ms > BEHIND_MS) {
-		partition_set_state(p, STATE_CATCHING_UP, "");
+		return;
 	}
+	if (p->behind_since_ms == 0)
+		p->behind_since_ms = now;
+	if (!mirror_state_moves(p->state) || now - p->behind_since_ms > BEHIND_MS)
+		partition_set_state(p, STATE_CATCHING_UP, "");
 }
 
 void partition_on_silence(struct partition *p, bool source, int64_t ms)

@@ -174,9 +174,9 @@ struct totals {
 };
 
 /*
- * Where the source itself changes its records while requests are on their way, one case is open (see
- * the limits in docs/adr/0001-*): those modes run the same seeds each time, unless FARSHORE_SEED says
- * otherwise. All others take new seeds.
+ * Where the source itself changes its records while requests are on their way, one case is open
+ * (see the limits in docs/adr/0001-*): those modes run the same seeds each time, unless
+ * FARSHORE_SEED says otherwise. All others take new seeds.
  */
 static uint64_t first_seed(const char *name, enum sim_mode mode)
 {
