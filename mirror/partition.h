@@ -151,8 +151,7 @@ struct partition {
 		*task; /* the slow-path job that runs for the queue's end; fetching waits for it */
 	bool rebatch_alone; /* a group was too much for the slow path: batch by batch */
 	bool fetching;
-	bool ready_listed;   /* the host knows that `waiting` has units */
-	bool draining_fault; /* a fault was seen while in flight answers are still to come */
+	bool ready_listed; /* the host knows that `waiting` has units */
 
 	int64_t align_end;   /* the target end that `align` works towards */
 	bool align_tail;     /* the sequence follows from the target's last batch */

@@ -23,7 +23,6 @@
 enum {
 	LANE_TAIL,
 	LANE_BULK,
-	LANES,
 	TAIL_BYTES = 1 << 20,
 	BULK_BYTES_MIN = 4 << 20,
 	BULK_BYTES_MAX = 16 << 20,

@@ -208,11 +208,6 @@ void topics_on_metadata(struct topics *t)
 	scan_soon(t);
 }
 
-size_t topics_count(const struct topics *t)
-{
-	return map_count(t->items);
-}
-
 void topics_recheck_config(struct topics *t, const char *source_name)
 {
 	struct item *x = map_get(t->items, bytes_str(source_name));

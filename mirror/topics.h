@@ -52,9 +52,6 @@ void topics_recheck_config(struct topics *t, const char *source_name);
 /* Called by the owner when either client applied new metadata. */
 void topics_on_metadata(struct topics *t);
 
-/* Topics found to mirror, ready or not; for status. */
-size_t topics_count(const struct topics *t);
-
 /* Make sure that a topic of our own exists on the target (compacted, one partition), such as the
  * run table's. `done` comes once, when it exists and has a leader, or with an error that cannot be
  * retried. */
