@@ -35,12 +35,20 @@ enum {
 	READ_BUDGET = 1 << 20, /* bytes per turn, so that one fast peer leaves room for others */
 	WRITE_BUDGET = 4 << 20,
 	IOVECS = 128,
+	CHUNK = 128 * 1024, /* of a file that is sent by TLS */
 };
 
 enum state { DIALING, HANDSHAKE, OPEN, DEAD, CLOSED };
 
 /* What `work` is asked to do. */
 enum { WORK_READ = 1, WORK_WRITE = 2, WORK_TLS = 4, WORK_REFUSE = 8 };
+
+/* What was read of the range of a file that TLS sends now: TLS must see the same bytes again until
+ * they are written. */
+struct chunk {
+	size_t at, n; /* of `data`: not yet written */
+	uint8_t data[CHUNK];
+};
 
 struct conn {
 	struct loop *loop;
@@ -62,6 +70,7 @@ struct conn {
 	struct loop_deferred work;
 	struct event readable, writable;
 	struct outq outq;
+	struct chunk *chunk; /* while a range of a file comes next; NULL when none */
 	uint64_t bytes_in, bytes_out;
 	char *tls_host;
 	char host[HOST_MAX + 1];  /* without brackets */
@@ -99,6 +108,8 @@ static void disconnect(struct conn *c)
 	framer_fini(&c->framer);
 	tls_stream_free(c->tls);
 	c->tls = NULL;
+	mem_free(c->chunk);
+	c->chunk = NULL;
 	if (c->fd >= 0) {
 		event_del(&c->readable);
 		event_del(&c->writable);
@@ -252,15 +263,84 @@ static void write_failed(struct conn *c, enum sock_io io)
 	defer_work(c, WORK_READ);
 }
 
+/* The next part of a range of a file, read into the chunk. */
+static enum err load_chunk(struct conn *c, const struct wire_file *file)
+{
+	if (c->chunk == NULL) {
+		c->chunk = mem_alloc(sizeof *c->chunk);
+		if (c->chunk == NULL)
+			return ERR_NOMEM;
+		c->chunk->n = 0;
+	}
+	if (c->chunk->n > 0)
+		return ERR_OK;
+	size_t want = file->n < CHUNK ? file->n : CHUNK;
+	ssize_t got;
+	do
+		got = pread(file->fd, c->chunk->data, want, file->position);
+	while (got < 0 && errno == EINTR);
+	if (got == 0)
+		errno = ENODATA;
+	if (got <= 0)
+		return ERR_IO;
+	c->chunk->at = 0;
+	c->chunk->n = (size_t)got;
+	return ERR_OK;
+}
+
+/* A file that cannot be read in the middle of an answer leaves no way to go on. */
+static void file_failed(struct conn *c, enum err e, int error)
+{
+	struct errmsg why = {0};
+	errmsg_set(&why, e, "the file to be sent cannot be read: %s",
+		   e == ERR_NOMEM ? err_text(e) : strerror(error));
+	die(c, e, &why);
+}
+
+static enum sock_io transmit_file_tls(struct conn *c, const struct wire_file *file, size_t *n)
+{
+	enum err e = load_chunk(c, file);
+	if (e != ERR_OK) {
+		file_failed(c, e, errno);
+		return SOCK_FAILED;
+	}
+	struct chunk *chunk = c->chunk;
+	struct iovec iov = {.iov_base = chunk->data + chunk->at, .iov_len = chunk->n};
+	enum sock_io io = tls_stream_writev(c->tls, &iov, 1, n);
+	if (io == SOCK_OK) {
+		chunk->at += *n;
+		chunk->n -= *n;
+	}
+	return io;
+}
+
+static enum sock_io transmit_file(struct conn *c, const struct wire_file *file, size_t *n,
+				  bool *full)
+{
+	if (c->tls != NULL)
+		return transmit_file_tls(c, file, n);
+	size_t want = file->n < WRITE_BUDGET ? file->n : WRITE_BUDGET;
+	enum sock_io io = sock_sendfile(c->fd, file->fd, file->position, want, n);
+	*full = io == SOCK_OK && *n < want;
+	if (io == SOCK_FAILED && !sock_peer_left(errno) && errno != ETIMEDOUT)
+		file_failed(c, ERR_IO, errno);
+	return io;
+}
+
 static enum sock_io transmit(struct conn *c, size_t *n, bool *full)
 {
 	struct iovec iov[IOVECS];
+	struct wire_file file;
+	if (outq_peek_file(&c->outq, &file))
+		return transmit_file(c, &file, n, full);
+	mem_free(c->chunk);
+	c->chunk = NULL;
 	size_t iov_n = outq_peek(&c->outq, iov, IOVECS), offered = 0;
 	if (c->tls != NULL)
 		return tls_stream_writev(c->tls, iov, iov_n, n);
 	for (size_t i = 0; i < iov_n; i++)
 		offered += iov[i].iov_len;
-	enum sock_io io = sock_writev(c->fd, iov, iov_n, n);
+	enum sock_io io = sock_writev(c->fd, iov, iov_n, offered < c->outq.bytes, n);
 	*full = io == SOCK_OK && *n < offered;
 	return io;
 }
@@ -292,10 +372,13 @@ static void write_some(struct conn *c)
 			c->write_blocked = io == SOCK_WANT_WRITE;
 			return;
 		} else {
-			write_failed(c, io);
+			if (c->state == OPEN)
+				write_failed(c, io);
 			return;
 		}
 	}
+	mem_free(c->chunk);
+	c->chunk = NULL;
 }
 
 /* Opening */

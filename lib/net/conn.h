@@ -5,7 +5,8 @@
  *
  * Received frames are whole, in one block, counted by reference. A frame's length is checked
  * against `frame_max` before anything is allocated. Output is a queue of messages written with
- * writev; slices that are not copied are kept alive by the message.
+ * writev; slices that are not copied are kept alive by the message. Ranges of files go out by
+ * sendfile on a plain connection; it knows no MSG_NOSIGNAL, so such a process ignores SIGPIPE.
  *
  * Callbacks are never called from inside a function of this header. After conn_close no callback of
  * conn_events comes; the memory is freed, and queued messages are released, at the end of the loop
@@ -30,7 +31,7 @@ struct conn_events {
 	/* The connection is dead: refused, reset, closed by the peer, TLS failure, over the frame
 	 * limit ... Called at most once, after the queued messages were released; the owner then
 	 * calls conn_close. `e`: ERR_DNS, ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_LIMIT,
-	 * ERR_MALFORMED, ERR_TIMEOUT, ERR_NOMEM. `why` says the host, the port and the reason in
+	 * ERR_MALFORMED, ERR_TIMEOUT, ERR_IO (a file that was to be sent), ERR_NOMEM. `why` says the host, the port and the reason in
 	 * one line for a person ("east-1:9093: certificate has expired ..."). */
 	void (*on_dead)(void *arg, enum err e, const struct errmsg *why);
 };

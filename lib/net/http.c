@@ -296,7 +296,7 @@ static bool http_conn_write(struct http_conn *c)
 	while (c->out_at < c->out.len) {
 		struct iovec iov = {c->out.p + c->out_at, c->out.len - c->out_at};
 		size_t n = 0;
-		enum sock_io io = sock_writev(c->fd, &iov, 1, &n);
+		enum sock_io io = sock_writev(c->fd, &iov, 1, false, &n);
 		if (io == SOCK_WANT_WRITE)
 			return true;
 		if (io != SOCK_OK)

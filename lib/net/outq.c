@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A message is one block: its head, then the iovecs. They are laid out once, when it is queued;
+ * A message is one block: its head, then the pieces. They are laid out once, when it is queued;
  * writing moves the first unfinished one forward. None has length zero.
  */
 #include "lib/net/outq.h"
@@ -11,14 +11,22 @@
 
 enum { PREFIX = 4 };
 
+/* Bytes in memory, or, where `p` is NULL, at `position` of the file `fd`. */
+struct piece {
+	const uint8_t *p;
+	size_t n;
+	int fd;
+	int64_t position;
+};
+
 struct outq_msg {
 	struct outq_msg *next;
 	void (*release)(void *arg);
 	void *arg;
 	struct wire_out out;
 	uint8_t prefix[PREFIX];
-	size_t at, n; /* first unwritten iovec, and how many there are */
-	struct iovec iov[];
+	size_t at, n; /* first unwritten piece, and how many there are */
+	struct piece pieces[];
 };
 
 void outq_init(struct outq *q)
@@ -30,25 +38,33 @@ void outq_init(struct outq *q)
 	q->bytes = 0;
 }
 
-static void add_iov(struct outq_msg *m, const uint8_t *p, size_t n)
+static void add_memory(struct outq_msg *m, const uint8_t *p, size_t n)
 {
 	if (n > 0)
-		m->iov[m->n++] = (struct iovec){.iov_base = (void *)(uintptr_t)p, .iov_len = n};
+		m->pieces[m->n++] = (struct piece){.p = p, .n = n};
+}
+
+static void add_file(struct outq_msg *m, const struct wire_file *f)
+{
+	m->pieces[m->n++] = (struct piece){.n = f->n, .fd = f->fd, .position = f->position};
 }
 
 static void lay_out(struct outq_msg *m)
 {
 	const struct wire_out *o = &m->out;
 	size_t at = 0;
-	add_iov(m, m->prefix, PREFIX);
+	add_memory(m, m->prefix, PREFIX);
 	for (size_t i = 0; i < o->splices_n; i++) {
 		const struct wire_splice *s = &o->splices[i];
 		assert(s->at >= at && s->at <= o->buf.len);
-		add_iov(m, o->buf.p + at, s->at - at);
-		add_iov(m, s->bytes.p, s->bytes.n);
+		add_memory(m, o->buf.p + at, s->at - at);
+		if (s->file.n > 0)
+			add_file(m, &s->file);
+		else
+			add_memory(m, s->bytes.p, s->bytes.n);
 		at = s->at;
 	}
-	add_iov(m, o->buf.p + at, o->buf.len - at);
+	add_memory(m, o->buf.p + at, o->buf.len - at);
 }
 
 enum err outq_push(struct outq *q, struct wire_out *out, void (*release)(void *arg), void *arg)
@@ -59,8 +75,8 @@ enum err outq_push(struct outq *q, struct wire_out *out, void (*release)(void *a
 		return ERR_LIMIT;
 	if (out->splices_n > INT32_MAX)
 		return ERR_LIMIT;
-	size_t iovecs = 2 + 2 * out->splices_n;
-	struct outq_msg *m = mem_alloc(sizeof *m + iovecs * sizeof m->iov[0]);
+	size_t pieces = 2 + 2 * out->splices_n;
+	struct outq_msg *m = mem_alloc(sizeof *m + pieces * sizeof m->pieces[0]);
 	if (m == NULL)
 		return ERR_NOMEM;
 	size_t n = out->buf.len + out->splice_bytes;
@@ -82,10 +98,25 @@ enum err outq_push(struct outq *q, struct wire_out *out, void (*release)(void *a
 size_t outq_peek(const struct outq *q, struct iovec *iov, size_t max)
 {
 	size_t n = 0;
-	for (const struct outq_msg *m = q->head; m != NULL && n < max; m = m->next)
-		for (size_t i = m->at; i < m->n && n < max; i++)
-			iov[n++] = m->iov[i];
+	for (const struct outq_msg *m = q->head; m != NULL && n < max; m = m->next) {
+		for (size_t i = m->at; i < m->n && n < max; i++) {
+			const struct piece *piece = &m->pieces[i];
+			if (piece->p == NULL)
+				return n;
+			iov[n++] = (struct iovec){.iov_base = (void *)(uintptr_t)piece->p,
+						  .iov_len = piece->n};
+		}
+	}
 	return n;
+}
+
+bool outq_peek_file(const struct outq *q, struct wire_file *out)
+{
+	if (q->head == NULL)
+		return false;
+	const struct piece *piece = &q->head->pieces[q->head->at];
+	*out = (struct wire_file){.fd = piece->fd, .position = piece->position, .n = piece->n};
+	return piece->p == NULL;
 }
 
 static void finish_head(struct outq *q)
@@ -105,12 +136,15 @@ void outq_advance(struct outq *q, size_t n)
 	q->bytes -= n;
 	while (n > 0) {
 		struct outq_msg *m = q->head;
-		struct iovec *v = &m->iov[m->at];
-		size_t step = n < v->iov_len ? n : v->iov_len;
-		v->iov_base = (uint8_t *)v->iov_base + step;
-		v->iov_len -= step;
+		struct piece *piece = &m->pieces[m->at];
+		size_t step = n < piece->n ? n : piece->n;
+		if (piece->p != NULL)
+			piece->p += step;
+		else
+			piece->position += (int64_t)step;
+		piece->n -= step;
 		n -= step;
-		if (v->iov_len == 0 && ++m->at == m->n)
+		if (piece->n == 0 && ++m->at == m->n)
 			finish_head(q);
 	}
 }

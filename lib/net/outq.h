@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The messages that a connection has still to write: each a length prefix, an encoded buffer and
- * the slices that belong between its parts, as iovecs over the memory where they lie. No I/O here.
+ * the pieces that belong between its parts: slices of memory and ranges of files, where they lie. No
+ * I/O here.
  *
  * A message whose last byte was written is done but its `release` is called only by
  * outq_release_done, so that the owner chooses the moment. That call may come back into outq_push.
@@ -30,8 +31,12 @@ void outq_init(struct outq *q);
 enum err outq_push(struct outq *q, struct wire_out *out, void (*release)(void *arg),
 		   void *arg) ERR_MUST_USE;
 
-/* Fill `iov` with the next bytes to write; returns how many of the `max` are used. */
+/* Fill `iov` with the next bytes to write, up to a range of a file; returns how many of the `max`
+ * are used: 0 if a range of a file comes next, or nothing. */
 size_t outq_peek(const struct outq *q, struct iovec *iov, size_t max);
+
+/* True if a range of a file comes next: what is left of it. */
+bool outq_peek_file(const struct outq *q, struct wire_file *out);
 
 /* `n` bytes of those peeked at were written. */
 void outq_advance(struct outq *q, size_t n);

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,15 +86,31 @@ enum sock_io sock_readv(int fd, struct iovec *iov, size_t iov_n, size_t *n)
 	return SOCK_OK;
 }
 
-enum sock_io sock_writev(int fd, struct iovec *iov, size_t iov_n, size_t *n)
+enum sock_io sock_writev(int fd, struct iovec *iov, size_t iov_n, bool more, size_t *n)
 {
 	const struct msghdr msg = {.msg_iov = iov, .msg_iovlen = iov_n};
 	ssize_t put;
 	do
-		put = sendmsg(fd, &msg, MSG_NOSIGNAL);
+		put = sendmsg(fd, &msg, MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 	while (put < 0 && errno == EINTR);
 	if (put < 0)
 		return errno == EAGAIN ? SOCK_WANT_WRITE : SOCK_FAILED;
+	*n = (size_t)put;
+	return SOCK_OK;
+}
+
+enum sock_io sock_sendfile(int fd, int file, int64_t position, size_t max, size_t *n)
+{
+	ssize_t put;
+	off_t at;
+	do {
+		at = position;
+		put = sendfile(fd, file, &at, max);
+	} while (put < 0 && errno == EINTR);
+	if (put == 0)
+		errno = ENODATA;
+	if (put <= 0)
+		return put < 0 && errno == EAGAIN ? SOCK_WANT_WRITE : SOCK_FAILED;
 	*n = (size_t)put;
 	return SOCK_OK;
 }

@@ -40,12 +40,21 @@ struct wire_message {
 	const struct wire_struct *body;
 };
 
+/* A range of an open file. */
+struct wire_file {
+	int fd;
+	int64_t position;
+	size_t n;
+};
+
 /* Record bytes of a fetch or produce partition. A decoder gives one slice in `data`; an encoder
  * sends `data`, then `more` (a re-stamped batch head, then the payload where it lies). `data.p ==
- * NULL` is null. */
+ * NULL` is null. With `file.n > 0` it sends that range of the file instead, and `data` and `more`
+ * must be empty: the bytes are not read into memory where the connection is plain. */
 struct wire_records {
 	struct bytes data;
 	struct bytes more;
+	struct wire_file file;
 };
 
 /* The request or response layout of an API key; NULL if the key is unknown. An API that Kafka
@@ -80,17 +89,18 @@ enum err wire_decode_prefix(const struct wire_message *m, int16_t version, struc
 			    struct arena *a, void *msg, size_t *used,
 			    struct errmsg *why) ERR_MUST_USE;
 
-/* A piece of a message that is not copied: `bytes` goes before the byte at offset `at` of the
- * encoded buffer (which does not count splices). Splices stand in sending order; several may share
- * an `at`. */
+/* A piece of a message that is not copied: `bytes`, or the range of a file where `file.n > 0`, goes
+ * before the byte at offset `at` of the encoded buffer (which does not count splices). Splices stand
+ * in sending order; several may share an `at`. */
 struct wire_splice {
 	size_t at;
 	struct bytes bytes;
+	struct wire_file file;
 };
 
 /* Where an encoder writes. Record slices of at least `splice_min` bytes are not copied into `buf`
  * but noted in `splices` (the caller keeps them alive until the message is sent); 0 copies
- * everything. The message is buf.len + splice_bytes long; only `buf` counts against its maximum. */
+ * everything but file ranges, which are always noted, and whose file the caller keeps open. The message is buf.len + splice_bytes long; only `buf` counts against its maximum. */
 struct wire_out {
 	struct buf buf;
 	struct wire_splice *splices;

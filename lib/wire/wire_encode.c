@@ -66,8 +66,8 @@ static enum err encode_slice(struct writer *w, const struct wire_field *f, const
 	return writer_result(w);
 }
 
-/* Note a slice that is sent from where it lies. */
-static enum err put_splice(struct writer *w, struct bytes s)
+/* Note a piece that is sent from where it lies: a slice, or a range of a file. */
+static enum err put_splice(struct writer *w, struct bytes s, struct wire_file file)
 {
 	struct wire_out *o = w->out;
 
@@ -79,15 +79,16 @@ static enum err put_splice(struct writer *w, struct bytes s)
 		o->splices = p;
 		o->splices_cap = cap;
 	}
-	o->splices[o->splices_n++] = (struct wire_splice){.at = o->buf.len, .bytes = s};
-	o->splice_bytes += s.n;
+	o->splices[o->splices_n++] =
+		(struct wire_splice){.at = o->buf.len, .bytes = s, .file = file};
+	o->splice_bytes += s.n + file.n;
 	return ERR_OK;
 }
 
 static enum err put_payload(struct writer *w, struct bytes s)
 {
 	if (w->out->splice_min > 0 && s.n >= w->out->splice_min)
-		return put_splice(w, s);
+		return put_splice(w, s, (struct wire_file){0});
 	buf_put(w->buf, s.p, s.n);
 	return writer_result(w);
 }
@@ -95,6 +96,13 @@ static enum err put_payload(struct writer *w, struct bytes s)
 static enum err encode_records(struct writer *w, const struct wire_field *f,
 			       const struct wire_records *v)
 {
+	if (v->file.n > 0) {
+		assert(v->data.n == 0 && v->more.n == 0); /* they would be lost */
+		if (v->file.n > INT32_MAX)
+			return errmsg_set(w->why, ERR_LIMIT, "records are too long");
+		put_length(w, f, (int32_t)v->file.n, false);
+		return put_splice(w, (struct bytes){0}, v->file);
+	}
 	if (v->data.p == NULL) {
 		assert(v->more.n == 0); /* records would be lost */
 		return put_null(w, f, false);

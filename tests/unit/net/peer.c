@@ -7,10 +7,13 @@
 #include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+
+#include "lib/base/mem.h"
 
 enum { PATIENCE_MS = 10000 };
 
@@ -222,4 +225,32 @@ void send_pattern(struct seen *s, size_t n, unsigned seed)
 	s->in_call = false;
 	assert_int_equal(out.buf.len, 0);
 	wire_out_fini(&out);
+}
+
+enum err send_file_range(struct seen *s, struct wire_file file, void (*done)(void *), void *arg)
+{
+	struct wire_out out;
+	wire_out_init(&out, 1 << 20, 1);
+	buf_put_str(&out.buf, "head");
+	out.splices = mem_zalloc(1, sizeof *out.splices);
+	out.splices[0] = (struct wire_splice){.at = 4, .file = file};
+	out.splices_n = out.splices_cap = 1;
+	out.splice_bytes = file.n;
+	buf_put_str(&out.buf, "tail");
+	enum err e = conn_send(s->conn, &out, done, arg);
+	wire_out_fini(&out);
+	return e;
+}
+
+int pattern_file(size_t skip, size_t n, unsigned seed)
+{
+	char name[] = "/tmp/farshore_test_conn_XXXXXX";
+	uint8_t *body = mem_zalloc(1, skip + n);
+	int fd = mkstemp(name);
+	assert_true(fd >= 0);
+	unlink(name);
+	pattern_fill(body + skip, n, seed);
+	assert_int_equal(write(fd, body, skip + n), skip + n);
+	mem_free(body);
+	return fd;
 }

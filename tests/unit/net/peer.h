@@ -55,6 +55,13 @@ struct conn_options peer_options(void);
 void pattern_fill(uint8_t *p, size_t n, unsigned seed);
 bool pattern_ok(const uint8_t *p, size_t n, unsigned seed);
 
+/* An unlinked file of `n` pattern bytes after `skip` zeros. */
+int pattern_file(size_t skip, size_t n, unsigned seed);
+
+/* Send a message of "head", a range of a file, "tail". `done` may be NULL. */
+enum err send_file_range(struct seen *s, struct wire_file file, void (*done)(void *),
+			 void *arg) ERR_MUST_USE;
+
 /* Send one message of `n` pattern bytes, copied. */
 void send_pattern(struct seen *s, size_t n, unsigned seed);
 

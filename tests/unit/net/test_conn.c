@@ -479,6 +479,47 @@ static void splices_live_until_release(void **state)
 		assert_int_equal(r.order[i], i);
 }
 
+static void file_ranges_are_sent(void **state)
+{
+	enum { N = 6, SIZE = 3 << 20, SKIP = 777 };
+	struct fixture *f = *state;
+	struct conn_options o = peer_options();
+	struct released r = {.seen = &f->seen};
+	struct message m[N] = {{0}};
+	int fd = pattern_file(SKIP, SIZE, 5);
+	o.socket_buffer = 65536;
+	make_accepted(f, &o);
+	for (unsigned i = 0; i < N; i++) {
+		m[i] = (struct message){.to = &r, .id = i};
+		assert_int_equal(
+			send_file_range(&f->seen,
+					(struct wire_file){.fd = fd, .position = SKIP, .n = SIZE},
+					release, &m[i]),
+			ERR_OK);
+	}
+	for (unsigned i = 0; i < N; i++)
+		check_spliced(f, SIZE, 5);
+	pump_until(f->loop, &r.n, N);
+	assert_int_equal(conn_unsent(f->seen.conn), 0);
+	assert_int_equal(conn_bytes_out(f->seen.conn), (SIZE + 12) * (uint64_t)N);
+	close(fd);
+}
+
+/* The file is shorter than the answer says: the peer must not wait for the rest for ever. */
+static void file_that_ends_early_ends_it(void **state)
+{
+	struct fixture *f = *state;
+	int fd = pattern_file(0, 1000, 1);
+	make_default(f);
+	assert_int_equal(
+		send_file_range(&f->seen, (struct wire_file){.fd = fd, .n = 2000}, NULL, NULL),
+		ERR_OK);
+	pump_until(f->loop, &f->seen.dead, 1);
+	assert_int_equal(f->seen.e, ERR_IO);
+	assert_non_null(strstr(f->seen.why.text, "the file to be sent cannot be read"));
+	close(fd);
+}
+
 /* F10: a peer that does not read. */
 static void slow_reader_fills_the_queue(void **state)
 {
@@ -833,6 +874,8 @@ int main(void)
 		T(declared_frames_cost_nothing),
 		T(pause_holds_frames_back),
 		T(splices_live_until_release),
+		T(file_ranges_are_sent),
+		T(file_that_ends_early_ends_it),
 		T(slow_reader_fills_the_queue),
 		T(death_releases_each_once),
 		T(close_releases_each_once_but_later),

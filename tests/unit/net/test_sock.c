@@ -96,7 +96,7 @@ static void writing_to_nobody_is_an_error(void **state)
 	struct iovec iov = {&byte, 1};
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
 	close(fds[1]);
-	assert_int_equal(sock_writev(fds[0], &iov, 1, &n), SOCK_FAILED);
+	assert_int_equal(sock_writev(fds[0], &iov, 1, false, &n), SOCK_FAILED);
 	assert_int_equal(errno, EPIPE);
 	assert_int_equal(sock_readv(fds[0], &iov, 1, &n), SOCK_EOF);
 	close(fds[0]);

@@ -212,6 +212,32 @@ static void good_by_name_and_by_address(void **state)
 	expect_good(f, NULL); /* 127.0.0.1, which the certificate has as an IP */
 }
 
+/* A range of a file, larger than what is read of it at once. */
+static void file_range(void **state)
+{
+	enum { SIZE = 3000001 };
+	struct fixture *f = *state;
+	int fd = pattern_file(99, SIZE, 3);
+	make_contexts(f, NULL, NULL);
+	start_client(f, "localhost", 0);
+	pump_until(f->loop, &f->client_seen.opened, 1);
+	talk(f);
+	size_t got = f->client_seen.frames_n;
+	const struct wire_file range = {.fd = fd, .position = 99, .n = SIZE};
+	assert_int_equal(send_file_range(&f->server_seen, range, NULL, NULL), ERR_OK);
+	assert_int_equal(send_file_range(&f->server_seen, range, NULL, NULL), ERR_OK);
+	pump_until_frames(&f->client_seen, got + 2);
+	for (size_t i = got; i < got + 2; i++) {
+		const struct frame *frame = f->client_seen.frames[i];
+		assert_int_equal(frame->n, SIZE + 8);
+		assert_memory_equal(frame->data, "head", 4);
+		assert_true(pattern_ok(frame->data + 4, SIZE, 3));
+		assert_memory_equal(frame->data + 4 + SIZE, "tail", 4);
+	}
+	close(fd);
+	hang_up(f);
+}
+
 static void wrong_host_names_both(void **state)
 {
 	struct fixture *f = *state;
@@ -990,6 +1016,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(good_by_name_and_by_address),
+		T(file_range),
 		T(wrong_host_names_both),
 		T(host_is_not_checked_when_told_so),
 		T(no_names_at_all),

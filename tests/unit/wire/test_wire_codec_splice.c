@@ -68,6 +68,43 @@ static void encode_both(int16_t version, size_t splice_min, size_t splices)
 	wire_out_fini(&copied);
 }
 
+/* A range of a file has its length in the message and its place among the splices. */
+static void test_file_ranges_are_noted(void **state)
+{
+	(void)state;
+	struct fetch_response_partition_data part[2];
+	struct fetch_response_fetchable_topic_response of;
+	struct fetch_response response, back;
+	struct wire_out out;
+	struct arena arena;
+	wire_init(&wire_fetch_response, &response);
+	memset(part, 0, sizeof part);
+	part[0].records.file = (struct wire_file){.fd = 7, .position = 1000, .n = sizeof payload};
+	part[1].records.data = bytes_of(head, sizeof head);
+	of = (struct fetch_response_fetchable_topic_response){
+		.topic = bytes_str("t"), .partitions = part, .partitions_n = 2};
+	response.responses = &of;
+	response.responses_n = 1;
+	wire_out_init(&out, OUT_MAX, 0);
+	assert_int_equal(wire_encode(&wire_fetch_response, 12, &response, &out, NULL), ERR_OK);
+	assert_int_equal(out.splices_n, 1);
+	assert_int_equal(out.splice_bytes, sizeof payload);
+	assert_int_equal(out.splices[0].file.fd, 7);
+	assert_int_equal(out.splices[0].file.position, 1000);
+	out.splices[0].bytes = bytes_of(payload, sizeof payload);
+	struct buf all = joined(&out);
+	arena_init(&arena, OUT_MAX);
+	assert_int_equal(
+		wire_decode(&wire_fetch_response, 12, buf_bytes(&all), &arena, &back, NULL),
+		ERR_OK);
+	const struct fetch_response_partition_data *got = back.responses[0].partitions;
+	assert_true(bytes_eq(got[0].records.data, bytes_of(payload, sizeof payload)));
+	assert_true(bytes_eq(got[1].records.data, bytes_of(head, sizeof head)));
+	arena_fini(&arena);
+	buf_fini(&all);
+	wire_out_fini(&out);
+}
+
 static void test_splices_join_to_the_same_bytes(void **state)
 {
 	(void)state;
@@ -280,6 +317,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_splices_join_to_the_same_bytes, setup),
+		cmocka_unit_test_setup(test_file_ranges_are_noted, setup),
 		cmocka_unit_test_setup(test_failure_takes_back_splices, setup),
 		cmocka_unit_test_setup(test_late_failure_takes_back_splices, setup),
 		cmocka_unit_test_setup(test_longer_than_a_frame, setup),
