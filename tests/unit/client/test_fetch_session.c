@@ -374,7 +374,7 @@ struct fixture {
 static void fixture_init(struct fixture *f, uint8_t id)
 {
 	*f = (struct fixture){.s = fetch_session_new(f), .id = {{id}}};
-	arena_init(&f->a, 1 << 20);
+	arena_init(&f->a, 4 << 20);
 	for (int32_t i = 0; i < 3; i++) {
 		struct fetch_want w = {
 			.offset = 10, .leader_epoch = 1, .last_epoch = 1, .max_bytes = 100};
