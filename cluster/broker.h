@@ -11,6 +11,7 @@
 #include "cluster/metadata/metadata.h"
 #include "lib/net/loop.h"
 
+struct deadlines;
 struct fetch_sessions;
 struct groups;
 
@@ -23,6 +24,9 @@ struct store *broker_store(struct broker *b);
 struct metadata *broker_metadata(struct broker *b);
 struct groups *broker_groups(struct broker *b);
 struct fetch_sessions *broker_fetch_sessions(struct broker *b);
+/* Of requests that wait: Produce for the disk, Fetch for records. */
+struct deadlines *broker_produce_deadlines(struct broker *b);
+struct deadlines *broker_fetch_deadlines(struct broker *b);
 
 /*
  * Open the data directory, replay metadata and groups, listen. ERR_CONFIG, ERR_IO, ERR_NOMEM:
@@ -30,6 +34,12 @@ struct fetch_sessions *broker_fetch_sessions(struct broker *b);
  */
 enum err broker_new(struct loop *l, const struct broker_config *c, struct broker **out,
 		    struct errmsg *why) ERR_MUST_USE;
+
+/* Serve a connected, non-blocking socket as if it had come in by the first listener (tests). */
+void broker_serve(struct broker *b, int fd);
+
+/* The port that a listener has, in the order of the configuration. */
+uint16_t broker_port(const struct broker *b, size_t listener);
 
 /* Clean stop: no new requests, what runs is answered (bounded in time), the store is closed; then
  * `done(arg)`, from the loop. */

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The configuration of farshore-broker: one table (config_table.c) of settings with Kafka's own names
- * where Kafka has one, from a libconfig file, --set, --data and --listen.
+ * The configuration of farshore-broker: one table (config_table.c) of settings with Kafka's own
+ * names where Kafka has one, from a file of "name = value" lines (Kafka's server.properties is
+ * one), --set, --data and --listen.
  */
 #ifndef FARSHORE_CLUSTER_CONFIG_H
 #define FARSHORE_CLUSTER_CONFIG_H
+
+#include <stdio.h>
 
 #include "cluster/log/store.h"
 #include "lib/base/arena.h"
@@ -16,6 +19,10 @@ struct listener_config {
 	const char *name;
 	const char *listen;     /* host:port */
 	const char *advertised; /* host:port; NULL: listen */
+	const char *host;       /* of `listen`, without brackets */
+	uint16_t port;
+	const char *advertised_host;
+	uint16_t advertised_port; /* 0: the one that is listened on */
 	enum listener_protocol protocol;
 	const char *cert_file, *key_file, *ca_file;
 	enum listener_client_auth client_auth;
@@ -64,5 +71,36 @@ struct broker_config {
 	unsigned workers;
 	struct arena arena; /* owns all of it */
 };
+
+enum { BROKER_CONFIG_SETS_MAX = 256 };
+
+/* What the command line said; borrowed during the load. NULL where not given. */
+struct broker_config_source {
+	const char *file;
+	const char *data;
+	const char *listen;
+	const char *const *sets; /* "path=value" */
+	size_t sets_n;
+};
+
+/*
+ * Load and check. ERR_CONFIG: `why` says file, line, key, what is wrong and what to do; if more
+ * than one thing is wrong it says how many and the first, and all of them are written to `faults`,
+ * a line each. ERR_IO: the file cannot be read. ERR_NOMEM. After an error `out` holds nothing and
+ * needs no broker_config_fini.
+ */
+enum err broker_config_load(const struct broker_config_source *src, struct broker_config *out,
+			    FILE *faults, struct errmsg *why) ERR_MUST_USE;
+void broker_config_fini(struct broker_config *c);
+
+/* Print every setting with range, default and meaning, as a file that runs: --help-config and
+ * configs/farshore-broker.conf. */
+void broker_config_describe(FILE *out);
+
+/* Print docs/broker-configuration.md. */
+void broker_config_manual(FILE *out);
+
+/* Print what is in force, as a file (--check-config). */
+void broker_config_dump(const struct broker_config *c, FILE *out);
 
 #endif

@@ -59,8 +59,8 @@ void request_finish(struct request *r);
 /* Close the connection instead of an answer; `why` is logged. */
 void request_hang_up(struct request *r, const char *why);
 
-/* The response message of the request's API at its defaults, in the request's arena; NULL when out of
- * memory (then call request_no_memory). */
+/* The response message of the request's API at its defaults, in the request's arena; NULL when out
+ * of memory (then call request_no_memory). */
 void *request_response(struct request *r);
 
 /* Out of memory while answering: closes the connection. */

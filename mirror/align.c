@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Both ways hold the target's tail as a list of hashes: all of T..L-1 to match, the last batch to
- * verify a count. Counting reads only heads, but for batches whose records' offsets are not plain
+ * Both ways hold the target's tail as a list of hashes: all of T..L-1 to match or to verify, the
+ * last batch else. Counting reads only heads, but for batches whose records' offsets are not plain
  * from the head and those that reach into the verified tail.
  *
  * Invariants: the runs found are T..dst_next-1 in order, without the target's holes; in count every
@@ -42,7 +42,7 @@ struct align {
 	enum align_need need;
 	struct tail tail;
 	size_t at;           /* match: list index to go on with */
-	int64_t target_next; /* match: next target offset to read */
+	int64_t target_next; /* match, verify: next target offset to read */
 	int64_t src_next;
 	int64_t dst_next; /* count: the target offset of the next source record */
 	struct runs *found;
@@ -151,7 +151,8 @@ enum err align_new(const struct align_options *o, struct align **out)
 	assert(o->src >= 0 && o->dst >= 0 && o->dst < o->dst_end);
 	size_t max = o->records_max == 0 ? ALIGN_RECORDS_MAX : o->records_max;
 	*out = NULL;
-	if (o->match && (uint64_t)(o->dst_end - o->dst) > max)
+	bool all = o->match || o->verify;
+	if (all && (uint64_t)(o->dst_end - o->dst) > max)
 		return ERR_LIMIT;
 	struct align *a = mem_zalloc(1, sizeof *a);
 	if (a == NULL)
@@ -165,7 +166,7 @@ enum err align_new(const struct align_options *o, struct align **out)
 	a->o = *o;
 	a->need = ALIGN_TARGET;
 	a->tail.max = max;
-	a->target_next = o->match ? o->dst : o->dst_end - 1;
+	a->target_next = all ? o->dst : o->dst_end - 1;
 	a->src_next = o->src;
 	a->dst_next = o->dst;
 	*out = a;
@@ -264,7 +265,8 @@ static void mismatch(struct align *a)
 static void target_end(struct align *a)
 {
 	const struct tail *t = &a->tail;
-	int64_t first = a->o.match ? a->o.dst : t->n > 0 ? tail_offset(t, 0) : a->o.dst_end;
+	bool all = a->o.match || a->o.verify;
+	int64_t first = all ? a->o.dst : t->n > 0 ? tail_offset(t, 0) : a->o.dst_end;
 	a->result.holes = (int64_t)t->n != a->o.dst_end - first;
 	a->need = ALIGN_SOURCE;
 }
@@ -283,7 +285,17 @@ static enum err target_batch(struct align *a, const struct batch_head *h, struct
 		mismatch(a);
 		return ERR_OK;
 	}
-	const struct each each = {target_record, a->o.match ? a->target_next : a->o.dst};
+	if (a->o.verify && (h->magic < 2 || h->producer_id != a->o.producer_id ||
+			    h->producer_epoch != a->o.producer_epoch)) {
+		errmsg_set(&a->result.detail, ERR_MALFORMED,
+			   "the batch at target offset %" PRId64 " is of another producer",
+			   h->base_offset);
+		a->result.foreign = true;
+		mismatch(a);
+		return ERR_OK;
+	}
+	bool all = a->o.match || a->o.verify;
+	const struct each each = {target_record, all ? a->target_next : a->o.dst};
 	bool no_timestamp = h->attributes & BATCH_LOG_APPEND_TIME;
 	enum err e = ERR_OK;
 	if (last >= each.from)

@@ -9,7 +9,7 @@
  *   count   the source keeps what it has: each record of a kept batch takes one target offset,
  *           until L is reached. That may be inside a batch (they are coalesced and split on the
  *           way). Then the target's last batch is held against the source's records that must have
- *           become it.
+ *           become it; or, to verify, all of the target's.
  *   match   the source is compacted: some of what was copied is gone, so what the source has left
  *           is a subsequence of what was copied. Each source record is looked for among the
  *           target's that remain; the first that is not there was not copied.
@@ -38,9 +38,13 @@ struct fetch_response_aborted_transaction;
 enum { ALIGN_RECORDS_MAX = 4 << 20 };
 
 struct align_options {
-	int64_t src, dst;   /* S, T */
-	int64_t dst_end;    /* L */
-	bool match;         /* the source is compacted */
+	int64_t src, dst; /* S, T */
+	int64_t dst_end;  /* L */
+	bool match;       /* the source is compacted */
+	/* Count: compare every record. All batches must then be of this producer. */
+	bool verify;
+	int64_t producer_id;
+	int16_t producer_epoch;
 	size_t decode_max;  /* bytes that one decompressed batch may have */
 	size_t records_max; /* target records to hold; 0: ALIGN_RECORDS_MAX */
 };
@@ -60,24 +64,26 @@ struct align_result {
 	int64_t verified;       /* of these, how many were compared by content */
 	int64_t compacted_away; /* match: target records whose source is gone */
 	bool holes;             /* the target's tail has offsets without a record */
+	bool foreign;           /* verify: a batch of another producer is the mismatch */
 	struct errmsg detail;   /* of ALIGN_MISMATCH */
 };
 
-/* 0 <= src, 0 <= dst < dst_end. ERR_NOMEM. ERR_LIMIT: matching needs more records than may be held.
- * Begins with ALIGN_TARGET. */
+/* 0 <= src, 0 <= dst < dst_end. ERR_NOMEM. ERR_LIMIT: matching (or verifying) needs more records
+ * than may be held. Begins with ALIGN_TARGET. */
 enum err align_new(const struct align_options *o, struct align **out) ERR_MUST_USE;
 void align_free(struct align *a);
 
 enum align_need align_need(const struct align *a);
-/* Match: the target offset to read next. Count: dst_end - 1, the batch that holds it is wanted. */
+/* Match, verify: the target offset to read next. Count: dst_end - 1, the batch that holds it is
+ * wanted. */
 int64_t align_target_next(const struct align *a);
 int64_t align_source_next(const struct align *a);
 
 /*
- * Feed a record set of the target: match, what follows align_target_next; count, the last batch
- * (and any before it). What lies below T or at and beyond L is passed over; so is a cut-off last
- * batch. ERR_MALFORMED, ERR_CORRUPT, ERR_UNSUPPORTED (codec), ERR_LIMIT (a batch over decode_max,
- * too many records), ERR_NOMEM: `why`; the alignment is over, free it.
+ * Feed a record set of the target: match and verify, what follows align_target_next; count, the
+ * last batch (and any before it). What lies below T or at and beyond L is passed over; so is a
+ * cut-off last batch. ERR_MALFORMED, ERR_CORRUPT, ERR_UNSUPPORTED (codec), ERR_LIMIT (a batch over
+ * decode_max, too many records), ERR_NOMEM: `why`; the alignment is over, free it.
  */
 enum err align_feed_target(struct align *a, struct bytes records, struct errmsg *why) ERR_MUST_USE;
 

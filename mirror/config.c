@@ -276,17 +276,33 @@ static int32_t word_index(const char *const *words, const char *word)
 	return 0;
 }
 
+/* The drafts that these would have been kept from. */
+static struct mirror_draft draft_of_mirror(const struct mirror_config *c)
+{
+	return (struct mirror_draft){.m = *c,
+				     .log_level = word_index(config_table_levels, c->log_level)};
+}
+
+static struct cluster_draft draft_of_cluster(const struct cluster_config *c)
+{
+	return (struct cluster_draft){
+		.c = *c, .mechanism = word_index(config_table_mechanisms, c->sasl_mechanism)};
+}
+
+static struct link_draft draft_of_link(const struct link_config *k)
+{
+	return (struct link_draft){
+		.link = *k, .source = k->source->name, .target = k->target->name, .enabled = true};
+}
+
 void mirror_config_dump(const struct mirror_config *c, FILE *out)
 {
 	const struct config_schema *s = config_table_schema();
-	const struct mirror_draft m = {.m = *c,
-				       .log_level = word_index(config_table_levels, c->log_level)};
+	const struct mirror_draft m = draft_of_mirror(c);
 	config_doc_dump(s, "", "", &m, out);
 	for (size_t i = 0; i < c->clusters_n; i++) {
 		const struct cluster_config *cluster = &c->clusters[i];
-		const struct cluster_draft d = {
-			.c = *cluster,
-			.mechanism = word_index(config_table_mechanisms, cluster->sasl_mechanism)};
+		const struct cluster_draft d = draft_of_cluster(cluster);
 		fprintf(out, "\n# cluster %s:", cluster->name);
 		for (size_t k = 0; k < c->links_n; k++) {
 			if (c->links[k].source == cluster)
@@ -298,14 +314,85 @@ void mirror_config_dump(const struct mirror_config *c, FILE *out)
 		config_doc_dump(s, "clusters", cluster->name, &d, out);
 	}
 	for (size_t i = 0; i < c->links_n; i++) {
-		const struct link_config *link = &c->links[i];
-		const struct link_draft d = {.link = *link,
-					     .source = link->source->name,
-					     .target = link->target->name,
-					     .enabled = true};
+		const struct link_draft d = draft_of_link(&c->links[i]);
 		putc('\n', out);
-		config_doc_dump(s, "links", link->name, &d, out);
+		config_doc_dump(s, "links", c->links[i].name, &d, out);
 	}
+}
+
+/* ---- what differs ---- */
+
+struct compare {
+	void (*fn)(void *arg, const char *path, bool reloads);
+	void *arg;
+};
+
+static void differs(const struct compare *x, const char *section, const char *name, const char *key,
+		    bool reloads)
+{
+	char path[SIDE_NAME_MAX + 200];
+	snprintf(path, sizeof path, "%s%s%s%s%s", section, section[0] != '\0' ? "." : "", name,
+		 name[0] != '\0' && key[0] != '\0' ? "." : "", key);
+	x->fn(x->arg, path, reloads);
+}
+
+static void compare_rows(const struct compare *x, const char *section, const char *name,
+			 const void *a, const void *b)
+{
+	const struct config_schema *s = config_table_schema();
+	for (size_t i = 0; i < s->rows_n; i++)
+		if (strcmp(s->rows[i].section, section) == 0 &&
+		    !config_value_same(&s->rows[i], a, b))
+			differs(x, section, name, s->rows[i].key, s->rows[i].reloads);
+}
+
+static void compare_cluster(const struct compare *x, const struct cluster_config *a,
+			    const struct cluster_config *b)
+{
+	const struct cluster_draft was = draft_of_cluster(a), is = draft_of_cluster(b);
+	if (strcmp(a->name, b->name) == 0)
+		compare_rows(x, "clusters", a->name, &was, &is);
+}
+
+const struct link_config *mirror_config_link(const struct mirror_config *c, const char *name)
+{
+	for (size_t i = 0; i < c->links_n; i++)
+		if (strcmp(c->links[i].name, name) == 0)
+			return &c->links[i];
+	return NULL;
+}
+
+/* True if a link before the i-th has compared this cluster. */
+static bool compared(const struct mirror_config *c, size_t i, const struct cluster_config *cluster)
+{
+	for (size_t k = 0; k < i; k++)
+		if (c->links[k].source == cluster || c->links[k].target == cluster)
+			return true;
+	return false;
+}
+
+void mirror_config_compare(const struct mirror_config *a, const struct mirror_config *b,
+			   void (*fn)(void *arg, const char *path, bool reloads), void *arg)
+{
+	const struct compare x = {.fn = fn, .arg = arg};
+	const struct mirror_draft was = draft_of_mirror(a), is = draft_of_mirror(b);
+	compare_rows(&x, "", "", &was, &is);
+	for (size_t i = 0; i < a->links_n; i++) {
+		const struct link_config *p = &a->links[i], *q = mirror_config_link(b, p->name);
+		if (q == NULL) {
+			differs(&x, "links", p->name, "", false);
+			continue;
+		}
+		const struct link_draft old = draft_of_link(p), fresh = draft_of_link(q);
+		compare_rows(&x, "links", p->name, &old, &fresh);
+		if (!compared(a, i, p->source))
+			compare_cluster(&x, p->source, q->source);
+		if (!compared(a, i, p->target))
+			compare_cluster(&x, p->target, q->target);
+	}
+	for (size_t i = 0; i < b->links_n; i++)
+		if (mirror_config_link(a, b->links[i].name) == NULL)
+			differs(&x, "links", b->links[i].name, "", false);
 }
 
 void mirror_config_describe(FILE *out)

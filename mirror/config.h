@@ -55,6 +55,7 @@ struct link_config {
 	bool refresh_topics, sync_configs;
 	int64_t refresh_topics_ms, sync_configs_ms;
 	bool heartbeats;   /* mirror heartbeats topics whatever `topics` says (KIP-1089) */
+	bool paused;       /* begins held: see link_hold */
 	bool start_latest; /* where a partition without a position starts: false: earliest */
 	int32_t max_request_bytes; /* of one produce request */
 	int32_t max_in_flight;     /* produce requests per target broker */
@@ -103,6 +104,15 @@ struct config_source {
 enum err mirror_config_load(const struct config_source *src, struct mirror_config *out,
 			    FILE *warnings, struct errmsg *why) ERR_MUST_USE;
 void mirror_config_fini(struct mirror_config *c);
+
+/* The enabled link of this name, or NULL. */
+const struct link_config *mirror_config_link(const struct mirror_config *c, const char *name);
+
+/* Call `fn` for each setting in which two configurations of the same file differ, once; `path` is
+ * as for --set, `reloads` if a running program can take it over. A link or cluster that only one of
+ * them has counts as one setting. */
+void mirror_config_compare(const struct mirror_config *a, const struct mirror_config *b,
+			   void (*fn)(void *arg, const char *path, bool reloads), void *arg);
 
 /* Print every setting with type, unit, range, default and help, as a file that runs: --help-config
  * and configs/farshore-mirror.conf. */

@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Starts the links, answers HTTP, watches the memory limit. On SIGTERM: the links stop fetching,
- * answers in flight are awaited, run tables are stored, all within drain_ms.
+ * answers in flight are awaited, run tables are stored, all within drain_ms. On SIGHUP the
+ * configuration is loaded again; the links keep the one that they were made from.
  */
 #include "mirror/daemon.h"
 
-#include <errno.h>
 #include <event2/event.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/base/mem.h"
 #include "lib/net/http.h"
+#include "mirror/control.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
+#include "mirror/page.h"
 #include "mirror/status.h"
 
 enum {
@@ -30,6 +33,10 @@ enum {
 
 struct daemon {
 	const struct mirror_config *config;
+	const struct config_source *source;
+	struct mirror_config reloaded; /* by the last SIGHUP */
+	bool has_reloaded;
+	size_t changes; /* that a reload found */
 	struct loop *loop;
 	struct memory *memory;
 	struct http_server *http;
@@ -40,6 +47,7 @@ struct daemon {
 	bool stopping;
 	struct event *signals[3];
 	struct status_source status;
+	struct control control;
 };
 
 /* ---- HTTP ---- */
@@ -70,6 +78,21 @@ static void on_links(void *arg, struct http_request *req)
 	buf_init(&page, PAGE_BYTES);
 	status_links(&d->status, http_request_query(req, "link"), &page);
 	reply_page(req, "application/json", &page);
+}
+
+static void on_page(void *arg, struct http_request *req)
+{
+	struct daemon *d = arg;
+	struct buf page;
+	buf_init(&page, PAGE_BYTES);
+	page_html(&d->status, &page);
+	reply_page(req, "text/html; charset=utf-8", &page);
+}
+
+static void on_css(void *arg, struct http_request *req)
+{
+	(void)arg;
+	http_reply(req, 200, "text/css; charset=utf-8", page_css());
 }
 
 static void on_livez(void *arg, struct http_request *req)
@@ -103,10 +126,8 @@ static enum err http_start(struct daemon *d, struct errmsg *why)
 	static const struct {
 		const char *path;
 		http_handler *fn;
-	} routes[] = {{"/metrics", on_metrics},
-		      {"/livez", on_livez},
-		      {"/readyz", on_readyz},
-		      {"/v1/links", on_links}};
+	} routes[] = {{"/", on_page},       {"/style.css", on_css}, {"/metrics", on_metrics},
+		      {"/livez", on_livez}, {"/readyz", on_readyz}, {"/v1/links", on_links}};
 	if (d->config->http_listen[0] == '\0')
 		return ERR_OK;
 	enum err e = http_server_new(d->loop, d->config->http_listen, &d->http, why);
@@ -117,6 +138,9 @@ static enum err http_start(struct daemon *d, struct errmsg *why)
 		if (e != ERR_OK)
 			return errmsg_set(why, e, "http: out of memory");
 	}
+	e = control_serve(d->http, &d->control);
+	if (e != ERR_OK)
+		return errmsg_set(why, e, "http: out of memory");
 	log_event(loop_log(d->loop), LOG_INFO, "http_listening",
 		  LOG_S("listen", d->config->http_listen),
 		  LOG_I("port", http_server_port(d->http)));
@@ -147,6 +171,56 @@ static void on_tick(void *arg)
 	loop_timer_set(d->tick, TICK_MS);
 }
 
+/* ---- reload ---- */
+
+static void on_changed(void *arg, const char *path, bool reloads)
+{
+	struct daemon *d = arg;
+	d->changes++;
+	log_event(loop_log(d->loop), reloads ? LOG_INFO : LOG_WARN, "setting_changed",
+		  LOG_S("setting", path), LOG_S("in_force", reloads ? "now" : "after a restart"));
+}
+
+/* What an operator paused stays so, unless the setting itself changed. */
+static void take_over(struct daemon *d, const struct mirror_config *was,
+		      const struct mirror_config *is)
+{
+	enum log_level level;
+	if (log_level_parse(is->log_level, &level))
+		log_set_level(loop_log(d->loop), level);
+	for (size_t i = 0; i < was->links_n; i++) {
+		const struct link_config *a = &was->links[i], *b = mirror_config_link(is, a->name);
+		struct link *k = NULL;
+		for (size_t n = 0; n < d->links_n; n++)
+			if (link_config(d->links[n]) == mirror_config_link(d->config, a->name))
+				k = d->links[n];
+		if (b != NULL && k != NULL && a->paused != b->paused)
+			link_hold_by_setting(k, b->paused);
+	}
+}
+
+static void reload(struct daemon *d)
+{
+	struct mirror_config fresh;
+	struct errmsg why = {""};
+	const struct mirror_config *was = d->has_reloaded ? &d->reloaded : d->config;
+	enum err e = mirror_config_load(d->source, &fresh, stderr, &why);
+	if (e != ERR_OK) {
+		log_event(loop_log(d->loop), LOG_ERROR, "reload_failed",
+			  LOG_S("error", err_name(e)), LOG_S("reason", why.text));
+		return;
+	}
+	d->changes = 0;
+	mirror_config_compare(was, &fresh, on_changed, d);
+	take_over(d, was, &fresh);
+	log_event(loop_log(d->loop), LOG_INFO, "reloaded", LOG_S("file", d->source->file),
+		  LOG_I("changes", d->changes));
+	if (d->has_reloaded)
+		mirror_config_fini(&d->reloaded);
+	d->reloaded = fresh;
+	d->has_reloaded = true;
+}
+
 /* ---- the end ---- */
 
 static void on_drain(void *arg)
@@ -173,14 +247,12 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 {
 	struct daemon *d = arg;
 	(void)what;
-	if (sig == SIGHUP) {
-		log_event(loop_log(d->loop), LOG_WARN, "reload_ignored",
-			  LOG_S("reason", "settings are read at the start; certificates are "
-					  "re-read by themselves"));
-		return;
-	}
 	if (d->stopping)
 		return;
+	if (sig == SIGHUP) {
+		reload(d);
+		return;
+	}
 	d->stopping = true;
 	log_event(loop_log(d->loop), LOG_INFO, "stopping",
 		  LOG_S("signal", sig == SIGTERM ? "SIGTERM" : "SIGINT"));
@@ -190,17 +262,42 @@ static void on_signal(evutil_socket_t sig, short what, void *arg)
 	loop_timer_set(d->drain, 0);
 }
 
+static void on_late_signal(int sig)
+{
+	(void)sig;
+}
+
+static const int signal_list[] = {SIGTERM, SIGINT, SIGHUP};
+
+static void signal_set(sigset_t *set)
+{
+	sigemptyset(set);
+	for (size_t i = 0; i < 3; i++)
+		sigaddset(set, signal_list[i]);
+}
+
+void daemon_signals_block(void)
+{
+	sigset_t set;
+	signal_set(&set);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* Blocked signals that came meanwhile are delivered by the last step. */
 static enum err signals_start(struct daemon *d, struct errmsg *why)
 {
-	static const int list[] = {SIGTERM, SIGINT, SIGHUP};
 	signal(SIGPIPE, SIG_IGN);
 	for (size_t i = 0; i < 3; i++) {
-		/* What is restored at the end: a second signal must not kill an orderly end. */
-		signal(list[i], SIG_IGN);
-		d->signals[i] = evsignal_new(loop_base(d->loop), list[i], on_signal, d);
+		/* What is restored at the end: a second signal must not kill an orderly end. (To
+		 * ignore a signal would also drop one that is pending.) */
+		signal(signal_list[i], on_late_signal);
+		d->signals[i] = evsignal_new(loop_base(d->loop), signal_list[i], on_signal, d);
 		if (d->signals[i] == NULL || evsignal_add(d->signals[i], NULL) != 0)
 			return errmsg_set(why, ERR_NOMEM, "signals: out of memory");
 	}
+	sigset_t set;
+	signal_set(&set);
+	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 	return ERR_OK;
 }
 
@@ -217,12 +314,14 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 		.clock = loop_clock(d->loop),
 		.started_ms = clock_wall_ms(loop_clock(d->loop)),
 	};
+	d->control = (struct control){.links = d->links, .stopping = &d->stopping};
 	for (; d->links_n < d->config->links_n; d->links_n++) {
 		enum err e = link_new(d->loop, &d->config->links[d->links_n], d->memory,
 				      &d->links[d->links_n], why);
 		if (e != ERR_OK)
 			return e;
 		d->status.links_n = d->links_n + 1;
+		d->control.links_n = d->links_n + 1;
 	}
 	return ERR_OK;
 }
@@ -257,11 +356,14 @@ static void daemon_fini(struct daemon *d)
 	loop_timer_free(d->drain);
 	memory_free(d->memory);
 	loop_free(d->loop);
+	if (d->has_reloaded)
+		mirror_config_fini(&d->reloaded);
 }
 
-enum err daemon_run(const struct mirror_config *config, struct log *log, struct errmsg *why)
+enum err daemon_run(const struct mirror_config *config, const struct config_source *source,
+		    struct log *log, struct errmsg *why)
 {
-	struct daemon d = {.config = config};
+	struct daemon d = {.config = config, .source = source};
 	enum err e = loop_new(config->workers, clock_system(), log, &d.loop, why);
 	if (e != ERR_OK)
 		return e;

@@ -16,8 +16,6 @@
 #include "lib/net/tls.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
-#include "mirror/rebatch_task.h"
-#include "mirror/target_reader.h"
 
 enum {
 	TICK_MS = 1000,
@@ -31,188 +29,7 @@ enum {
 	DEFAULT_MAX_BATCH = 1048588, /* Kafka's message.max.bytes */
 };
 
-static const struct partition_host host;
-
-/* ---- what partitions ask ---- */
-
-static struct slot *slot_of(const struct partition *p)
-{
-	return p->host_data;
-}
-
-static void host_probe(void *ctx, struct partition *p, int32_t epoch)
-{
-	struct link *k = ctx;
-	prober_ask(k->prober, slot_of(p), epoch);
-}
-
-static void host_fetch(void *ctx, struct partition *p, int64_t offset, bool behind)
-{
-	struct link *k = ctx;
-	source_fetch(k->source, slot_of(p), offset, behind);
-}
-
-static void host_fetch_stop(void *ctx, struct partition *p)
-{
-	struct link *k = ctx;
-	source_stop(k->source, slot_of(p));
-}
-
-static void host_ready(void *ctx, struct partition *p)
-{
-	struct link *k = ctx;
-	sender_ready(k->sender, slot_of(p));
-}
-
-static void host_store(void *ctx, struct partition *p, bool now)
-{
-	struct link *k = ctx;
-	k->last_progress_ms = loop_now_ms(k->loop);
-	journal_mark(k->journal, slot_of(p), now);
-}
-
-/* An answer for one partition that asked for a producer id. */
-struct producer_call {
-	struct link *link;
-	struct slot *slot;
-	struct init_producer_id_request msg;
-};
-
-static void on_producer_id(void *arg, enum err e, const struct errmsg *why,
-			   const struct rpc_reply *reply)
-{
-	struct producer_call *call = arg;
-	struct errmsg text = {""};
-	int64_t id = -1;
-	int16_t epoch = -1;
-	if (e == ERR_OK) {
-		const struct init_producer_id_response *r = reply->msg;
-		e = err_from_kafka(r->error_code);
-		id = r->producer_id;
-		epoch = r->producer_epoch;
-		if (e == ERR_OK && id < 0)
-			e = ERR_MALFORMED;
-		errmsg_set(&text, e, "%s", err_text(e));
-	} else {
-		text = *why;
-	}
-	call->link->calls--;
-	partition_on_producer(call->slot->p, e, &text, id, epoch);
-	mem_free(call);
-}
-
-static void host_new_producer(void *ctx, struct partition *p)
-{
-	struct link *k = ctx;
-	struct producer_call *call = mem_zalloc(1, sizeof *call);
-	if (call == NULL) {
-		loop_timer_set(slot_of(p)->retry, TICK_MS);
-		return;
-	}
-	call->link = k;
-	call->slot = slot_of(p);
-	wire_init(&wire_init_producer_id_request, &call->msg);
-	call->msg.transactional_id = (struct bytes){NULL, 0};
-	call->msg.transaction_timeout_ms = 60 * 1000;
-	const struct client_call cc = {
-		.node = CLIENT_ANY,
-		.channel = CLIENT_CHANNEL_CONTROL,
-		.api_key = 22,
-		.msg = &call->msg,
-		.done = on_producer_id,
-		.arg = call,
-	};
-	k->calls++;
-	client_call(k->target_client, &cc);
-}
-
-static void host_count(void *ctx, struct frame *frame)
-{
-	struct link *k = ctx;
-	memory_count(k->memory, frame);
-}
-
-static void host_rebatch(void *ctx, struct partition *p, struct rebatch_task *task)
-{
-	struct link *k = ctx;
-	(void)p;
-	rebatch_task_start(task, loop_pool(k->loop));
-}
-
-static void on_target_read(void *arg, enum err e, struct bytes records, int64_t end)
-{
-	struct slot *slot = arg;
-	slot->topic->link->calls--;
-	partition_on_target_read(slot->p, e, records, end);
-}
-
-static bool host_read_target(void *ctx, struct partition *p, int64_t offset)
-{
-	struct link *k = ctx;
-	struct slot *slot = slot_of(p);
-	if (target_read(k->target_client, slot->topic->target_name, p->index, offset,
-			on_target_read, slot) != ERR_OK) {
-		loop_timer_set(slot->retry, TICK_MS);
-		return false;
-	}
-	k->calls++;
-	return true;
-}
-
-static void host_retry_in(void *ctx, struct partition *p, int64_t ms)
-{
-	(void)ctx;
-	loop_timer_set(slot_of(p)->retry, ms);
-}
-
-static void host_refresh(void *ctx, struct partition *p, bool source)
-{
-	struct link *k = ctx;
-	(void)p;
-	if (!k->stopping)
-		client_metadata_refresh(source ? k->source_client : k->target_client);
-}
-
-static enum log_level state_level(enum mirror_state from, enum mirror_state to)
-{
-	if (mirror_state_needs_person(to))
-		return LOG_ERROR;
-	if (to == STATE_SOURCE_UNAVAILABLE || to == STATE_TARGET_UNAVAILABLE ||
-	    to == STATE_TARGET_TRUNCATED)
-		return LOG_WARN;
-	return mirror_state_moves(to) && (mirror_state_moves(from) || from == STATE_STARTING)
-		       ? LOG_DEBUG
-		       : LOG_INFO;
-}
-
-static void host_changed(void *ctx, struct partition *p, enum mirror_state from)
-{
-	struct link *k = ctx;
-	if (k->stopping)
-		return;
-	if (p->last_fault == ERR_KAFKA_MESSAGE_TOO_LARGE && p->state == STATE_REFUSED)
-		topics_recheck_config(k->topics, p->env->source_topic);
-	log_event(loop_log(k->loop), state_level(from, p->state), "partition_state",
-		  LOG_S("link", k->config->name), LOG_S("topic", p->env->source_topic),
-		  LOG_I("partition", p->index), LOG_S("state", mirror_state_name(p->state)),
-		  LOG_S("from", mirror_state_name(from)), LOG_I("source_position", p->src_acked),
-		  LOG_I("target_position", p->dst_acked), LOG_S("reason", p->reason.text));
-}
-
-static const struct partition_host host = {
-	.probe = host_probe,
-	.fetch = host_fetch,
-	.fetch_stop = host_fetch_stop,
-	.ready = host_ready,
-	.store = host_store,
-	.new_producer = host_new_producer,
-	.rebatch = host_rebatch,
-	.count = host_count,
-	.read_target = host_read_target,
-	.retry_in = host_retry_in,
-	.refresh = host_refresh,
-	.changed = host_changed,
-};
+static const char HELD_BY_SETTING[] = "paused by the setting `paused`";
 
 /* ---- topics and partitions ---- */
 
@@ -259,6 +76,8 @@ static struct slot *slot_new(struct topic_entry *t, int32_t index)
 		return NULL;
 	}
 	slot->p->host_data = slot;
+	if (t->held != NULL)
+		partition_pause(slot->p, t->held);
 	return slot;
 }
 
@@ -278,6 +97,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 	if (t == NULL)
 		return NULL;
 	t->link = k;
+	t->held = k->held;
 	t->source_name = mem_strdup(info->source_name);
 	t->target_name = mem_strdup(info->target_name);
 	if (t->source_name == NULL || t->target_name == NULL ||
@@ -296,7 +116,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.queue_low = budget / 4,
 		.decode_max = DECODE_BYTES,
 		.clock = loop_clock(k->loop),
-		.host = &host,
+		.host = &link_host,
 		.host_ctx = k,
 	};
 	return t;
@@ -321,6 +141,13 @@ static enum err entry_grow(struct link *k, struct topic_entry *t, int32_t n)
 	return ERR_OK;
 }
 
+/* While the topic is being made at the target, the connections that it will need are opened. */
+static void on_topic_found(void *arg, const char *source_name)
+{
+	struct link *k = arg;
+	source_prepare(k->source, source_name);
+}
+
 static void on_topic_ready(void *arg, const struct topic_info *info)
 {
 	struct link *k = arg;
@@ -339,7 +166,10 @@ static void on_topic_ready(void *arg, const struct topic_info *info)
 	t->env.compacted = info->compacted;
 	t->env.target_max_batch = info->target_max_batch;
 	bool made_again = !fresh && t->target_made != info->target_made;
+	bool other_configs = !fresh && t->target_configs != info->target_configs;
 	t->target_made = info->target_made;
+	t->target_configs = info->target_configs;
+	t->target_stamps = info->target_stamps;
 	bool was_gone = t->gone;
 	t->gone = false;
 	errmsg_set(&t->problem, ERR_OK, "%s", "");
@@ -347,11 +177,14 @@ static void on_topic_ready(void *arg, const struct topic_info *info)
 		partition_on_source_topic(t->slots[i]->p, true, &info->source_id);
 	for (int32_t i = 0; made_again && i < t->slots_n; i++)
 		partition_on_target_topic(t->slots[i]->p);
+	for (int32_t i = 0; other_configs && i < t->slots_n; i++)
+		partition_on_target_config(t->slots[i]->p);
 	if (fresh || info->partitions > t->slots_n)
 		log_event(loop_log(k->loop), LOG_INFO, fresh ? "topic_mirrored" : "topic_grew",
 			  LOG_S("link", k->config->name), LOG_S("topic", t->source_name),
 			  LOG_S("target_topic", t->target_name),
 			  LOG_I("partitions", info->partitions));
+	sender_prepare(k->sender, t->target_name);
 	if (entry_grow(k, t, info->partitions) != ERR_OK)
 		topics_refresh(k->topics);
 }
@@ -381,6 +214,7 @@ static void on_topic_problem(void *arg, const char *source_name, enum err e,
 }
 
 static const struct topics_events topic_events = {
+	.on_found = on_topic_found,
 	.on_ready = on_topic_ready,
 	.on_gone = on_topic_gone,
 	.on_problem = on_topic_problem,
@@ -520,6 +354,7 @@ enum err link_new(struct loop *l, const struct link_config *config, struct memor
 	k->memory = memory;
 	k->producer_id = -1;
 	k->state = STATE_STARTING;
+	k->held = config->paused ? HELD_BY_SETTING : NULL;
 	k->since_ms = clock_wall_ms(loop_clock(l));
 	k->entries = map_new();
 	k->tick = loop_timer_new(l, on_tick, k);
@@ -545,6 +380,55 @@ enum err link_new(struct loop *l, const struct link_config *config, struct memor
 	return ERR_OK;
 }
 
+static size_t topic_hold(struct topic_entry *t, int32_t partition, const char *why)
+{
+	size_t n = 0;
+	if (partition < 0)
+		t->held = why;
+	for (int32_t i = 0; i < t->slots_n; i++) {
+		if (partition >= 0 && i != partition)
+			continue;
+		if (why != NULL)
+			partition_pause(t->slots[i]->p, why);
+		else
+			partition_resume(t->slots[i]->p);
+		n++;
+	}
+	return n;
+}
+
+enum err link_hold(struct link *k, const char *topic, int32_t partition, const char *why, size_t *n)
+{
+	struct topic_entry *t = NULL;
+	*n = 0;
+	if (topic != NULL) {
+		t = map_get(k->entries, bytes_str(topic));
+		if (t == NULL || partition >= t->slots_n)
+			return ERR_NOT_FOUND;
+		*n = topic_hold(t, partition, why);
+	} else {
+		k->held = why;
+		size_t at = 0;
+		void *v;
+		while (map_next(k->entries, &at, NULL, &v))
+			*n += topic_hold(v, -1, why);
+	}
+	log_event(loop_log(k->loop), LOG_INFO, why != NULL ? "paused" : "resumed",
+		  LOG_S("link", k->config->name), LOG_S("topic", topic == NULL ? "" : topic),
+		  LOG_I("partition", partition), LOG_I("partitions", *n),
+		  LOG_S("reason", why == NULL ? "" : why));
+	k->last_progress_ms = loop_now_ms(k->loop);
+	link_judge(k);
+	return ERR_OK;
+}
+
+void link_hold_by_setting(struct link *k, bool paused)
+{
+	size_t n;
+	/* The whole link is always found. */
+	(void)!link_hold(k, NULL, -1, paused ? HELD_BY_SETTING : NULL, &n);
+}
+
 void link_stop(struct link *k)
 {
 	k->stopping = true;
@@ -553,7 +437,7 @@ void link_stop(struct link *k)
 	while (map_next(k->entries, &at, NULL, &v)) {
 		struct topic_entry *t = v;
 		for (int32_t i = 0; i < t->slots_n; i++) {
-			partition_pause(t->slots[i]->p);
+			partition_pause(t->slots[i]->p, "the mirror is stopping");
 			sender_forget(k->sender, t->slots[i]);
 		}
 	}
@@ -638,10 +522,28 @@ static void link_set_state(struct link *k, enum mirror_state to, const char *rea
 		  LOG_S("reason", reason));
 }
 
+bool link_held(const struct link *k)
+{
+	size_t at = 0;
+	void *v;
+	while (k->held != NULL && map_next(k->entries, &at, NULL, &v)) {
+		const struct topic_entry *t = v;
+		for (int32_t i = 0; i < t->slots_n; i++)
+			if (t->slots[i]->p->state != STATE_PAUSED)
+				return false;
+	}
+	return k->held != NULL;
+}
+
 /* The link is as bad as its worst partition, or cannot reach a cluster. */
 static void link_judge(struct link *k)
 {
 	struct errmsg why = {""};
+	if (link_held(k)) {
+		k->last_progress_ms = loop_now_ms(k->loop);
+		link_set_state(k, STATE_PAUSED, k->held);
+		return;
+	}
 	if (client_ready(k->source_client, &why) == 0 && client_down_since(k->source_client) > 0) {
 		link_set_state(k, STATE_SOURCE_UNAVAILABLE, why.text);
 		return;
@@ -663,7 +565,7 @@ static void link_judge(struct link *k)
 		struct topic_entry *t = v;
 		for (int32_t i = 0; i < t->slots_n; i++) {
 			const struct partition *p = t->slots[i]->p;
-			lag = lag || partition_behind(p);
+			lag = lag || (p->state != STATE_PAUSED && partition_behind(p));
 			if (p->state > worst) {
 				worst = p->state;
 				of = p;
@@ -692,6 +594,8 @@ enum mirror_state link_state(const struct link *k, const char **reason, int64_t 
 
 bool link_ready(const struct link *k)
 {
+	if (link_held(k))
+		return true;
 	if (!k->started || client_ready(k->source_client, NULL) == 0 ||
 	    client_ready(k->target_client, NULL) == 0)
 		return false;

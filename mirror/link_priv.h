@@ -64,8 +64,11 @@ struct topic_entry {
 	struct slot **slots; /* one allocation each: addresses are stable */
 	int32_t slots_n;
 	bool gone;
-	uint32_t target_made;  /* see struct topic_info */
+	uint32_t target_made; /* see struct topic_info */
+	uint64_t target_configs;
+	bool target_stamps;    /* the target stamps the records: repetitions do not show */
 	struct errmsg problem; /* why it is not ready; "" if it is */
+	const char *held;      /* why its new partitions are held; NULL: they are not */
 };
 
 struct link {
@@ -88,11 +91,16 @@ struct link {
 	int16_t producer_epoch;
 	bool started; /* run tables are loaded: partitions may start */
 	bool stopping;
+	const char *held; /* why new topics are held; NULL: they are not */
 	enum mirror_state state;
 	struct errmsg reason;
 	int64_t since_ms;
 	int64_t last_progress_ms; /* monotonic: a record was copied, or nothing was waiting */
 };
+
+/* ---- link_host.c ---- */
+/* `host_ctx` is the struct link, a partition's `host_data` its slot. */
+extern const struct partition_host link_host;
 
 /* ---- source.c ---- */
 enum err source_new(struct link *k, struct source **out) ERR_MUST_USE;
@@ -100,6 +108,8 @@ void source_free(struct source *s);
 /* Fetch from `offset`; results go to the partition. */
 void source_fetch(struct source *s, struct slot *slot, int64_t offset, bool behind);
 void source_stop(struct source *s, struct slot *slot);
+/* A topic will be fetched soon: open the connections. */
+void source_prepare(struct source *s, const char *topic);
 /* Leaders may have moved: move the partitions after them. */
 void source_on_metadata(struct source *s);
 
@@ -112,6 +122,8 @@ void sender_free(struct sender *s);
 /* The partition has units to send. */
 void sender_ready(struct sender *s, struct slot *slot);
 void sender_forget(struct sender *s, struct slot *slot);
+/* A topic will be written soon: open the connections. */
+void sender_prepare(struct sender *s, const char *topic);
 void sender_on_metadata(struct sender *s);
 /* Once a second: show brokers that do not answer. */
 void sender_tick(struct sender *s);

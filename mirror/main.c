@@ -31,7 +31,7 @@ static const char usage[] =
 	"\n"
 	"While it runs: http://127.0.0.1:8380/metrics /readyz /livez /v1/links (see http.listen).\n"
 	"Logs go to stderr. SIGTERM stops it cleanly within 5 s; kill -9 loses and doubles nothing "
-	"either.\n"
+	"either. SIGHUP\nreads the configuration again and takes over log.level and paused.\n"
 	"Exit codes: 0 stopped, 1 could not run, 2 bad command line or configuration.\n";
 
 struct arguments {
@@ -131,7 +131,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 	return -1;
 }
 
-static int run(const struct mirror_config *config)
+static int run(const struct mirror_config *config, const struct config_source *source)
 {
 	enum log_level level = LOG_INFO;
 	struct errmsg why = {""};
@@ -144,7 +144,7 @@ static int run(const struct mirror_config *config)
 	}
 	log_event(log, LOG_INFO, "starting", LOG_S("program", "farshore-mirror"),
 		  LOG_S("version", FARSHORE_VERSION), LOG_I("links", config->links_n));
-	enum err e = daemon_run(config, log, &why);
+	enum err e = daemon_run(config, source, log, &why);
 	if (e != ERR_OK)
 		log_event(log, LOG_ERROR, "cannot_run", LOG_S("error", err_name(e)),
 			  LOG_S("reason", why.text));
@@ -157,6 +157,7 @@ static int run(const struct mirror_config *config)
 int main(int argc, char **argv)
 {
 	struct arguments a = {.check = false};
+	daemon_signals_block();
 	int code = parse(&a, argc, argv);
 	if (code >= 0)
 		return code;
@@ -173,7 +174,7 @@ int main(int argc, char **argv)
 		mirror_config_dump(&config, stdout);
 		code = EXIT_SUCCESS;
 	} else {
-		code = run(&config);
+		code = run(&config, &a.source);
 	}
 	mirror_config_fini(&config);
 	return code;

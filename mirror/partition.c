@@ -208,21 +208,30 @@ void partition_start(struct partition *p, struct partition_stored *stored, int64
 
 void partition_probe(struct partition *p)
 {
+	if (p->held) {
+		p->phase = PHASE_STOPPED;
+		partition_set_state(p, STATE_PAUSED, p->held_why);
+		return;
+	}
 	p->phase = PHASE_PROBE;
 	p->env->host->probe(p->env->host_ctx, p, p->last_epoch);
 }
 
-void partition_pause(struct partition *p)
+void partition_pause(struct partition *p, const char *why)
 {
-	if (p->state == STATE_PAUSED)
+	p->held = true;
+	p->held_why = why;
+	if (p->phase == PHASE_STOPPED ||
+	    (p->phase == PHASE_DRAIN && mirror_state_needs_person(p->state)))
 		return;
-	partition_set_state(p, STATE_PAUSED, "paused by the operator");
+	partition_set_state(p, STATE_PAUSED, why);
 	if (p->phase != PHASE_DRAIN && p->phase != PHASE_IDLE)
 		leave_copying(p);
 }
 
 void partition_resume(struct partition *p)
 {
+	p->held = false;
 	if (p->state != STATE_PAUSED)
 		return;
 	partition_set_state(p, STATE_STARTING, "");
@@ -265,7 +274,8 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 	}
 	p->phase = PHASE_COPY;
 	p->behind_since_ms = 0;
-	partition_set_state(p, STATE_CATCHING_UP, "");
+	/* If nothing waits, no answer may come that would say so (KIP-227). */
+	partition_set_state(p, partition_behind(p) ? STATE_CATCHING_UP : STATE_ACTIVE, "");
 	partition_want_more(p);
 }
 
@@ -323,12 +333,19 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 void partition_on_target_topic(struct partition *p)
 {
 	p->target_made_again = true;
+	p->tail_checked = false;
 	if (p->phase == PHASE_COPY) {
 		reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
 	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
 		partition_set_state(p, STATE_STARTING, "the target topic was made again");
 		partition_probe(p);
 	}
+}
+
+void partition_on_target_config(struct partition *p)
+{
+	if (p->state == STATE_REFUSED && p->phase == PHASE_WAIT)
+		p->env->host->retry_in(p->env->host_ctx, p, 0);
 }
 
 void partition_want_more(struct partition *p)
@@ -573,7 +590,12 @@ static void unit_answered(struct partition *p, struct unit *u, const struct errm
 	enum err e = u->answer;
 	int64_t base = u->answer_base;
 
-	if (e == ERR_OK && base == u->dst && u->dst == p->dst_acked) {
+	if (e == ERR_OK && u->answer_repeated && base == u->dst) {
+		/* It stands there since an earlier request. The source may have changed since then,
+		 * and a batch of as many records has the same sequence: only a look tells. */
+		p->settle = true;
+		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+	} else if (e == ERR_OK && base == u->dst && u->dst == p->dst_acked) {
 		unit_landed(p, u, base);
 	} else if (e == ERR_OK && p->phase == PHASE_COPY && base > u->dst) {
 		int64_t foreign = base - u->dst;
@@ -616,19 +638,19 @@ static void after_answers(struct partition *p)
 		partition_want_more(p);
 }
 
-void partition_on_produced(struct partition *p, struct unit *u, enum err e,
-			   const struct errmsg *why, int64_t base_offset)
+void partition_on_produced(struct partition *p, struct unit *u, const struct produced *a)
 {
 	assert(!u->answered);
 	u->answered = true;
-	u->answer = e;
-	u->answer_base = base_offset;
+	u->answer = a->err;
+	u->answer_base = a->base_offset;
+	u->answer_repeated = a->repeated;
 	/* Requests of one connection end in order, but one that could not be sent at all ends at
 	 * once. */
 	while (p->in_flight.head != NULL && p->in_flight.head->answered) {
 		struct unit *oldest = unit_queue_pop(&p->in_flight);
 		const struct errmsg later = {""};
-		unit_answered(p, oldest, oldest == u ? why : &later);
+		unit_answered(p, oldest, oldest == u ? a->why : &later);
 		unit_free(oldest);
 	}
 	after_answers(p);

@@ -22,10 +22,10 @@
  *
  * The exactness argument. Producer id, epoch and sequence of the next batch follow from the
  * target's own last batch, so the sequence number is a compare-and-swap on the target's end: a
- * request of a dead process or a dead connection that arrives late either is the very batch that
- * comes next (then ours is recognised as its duplicate) or makes ours fail with
- * OUT_OF_ORDER_SEQUENCE_NUMBER, and the partition probes again. A batch that lands at another
- * offset than expected shows a foreign writer.
+ * request of a dead process or a dead connection that arrives late either stands where ours would
+ * (then ours is answered as its repetition) or makes ours fail with OUT_OF_ORDER_SEQUENCE_NUMBER;
+ * both ways the partition probes again, and compares what it finds with the source if that may have
+ * changed. A batch that lands at another offset than expected shows a foreign writer.
  */
 #ifndef FARSHORE_MIRROR_PARTITION_H
 #define FARSHORE_MIRROR_PARTITION_H
@@ -152,13 +152,21 @@ struct partition {
 	bool rebatch_alone; /* a group was too much for the slow path: batch by batch */
 	bool fetching;
 	bool ready_listed; /* the host knows that `waiting` has units */
+	bool held;         /* paused: see partition_pause */
+	const char *held_why;
 
-	int64_t align_end;   /* the target end that `align` works towards */
-	bool align_tail;     /* the sequence follows from the target's last batch */
-	struct align *align; /* PHASE_ALIGN only */
-	bool target_reading; /* an answer to read_target is to come; only one at a time */
-	bool target_stale;   /* that one is for an earlier alignment */
-	unsigned attempt;    /* faults in a row without progress */
+	int64_t align_goal; /* the target end to explain */
+	int64_t align_end;  /* the target end that `align` works towards: all of it, or a part */
+	bool align_verify;  /* each record of it is compared with the source's */
+	bool align_check;   /* it only compares the last batch that the table knows */
+	bool tail_checked;  /* that was done, or could not be, since the process started */
+	bool settle;        /* what lies behind dst_acked may not be what we sent last */
+	int64_t align_src, align_dst; /* where `align` began */
+	bool align_tail;              /* the sequence follows from the target's last batch */
+	struct align *align;          /* PHASE_ALIGN only */
+	bool target_reading;          /* an answer to read_target is to come; only one at a time */
+	bool target_stale;            /* that one is for an earlier alignment */
+	unsigned attempt;             /* faults in a row without progress */
 	enum err last_fault;
 	int64_t fault_offset; /* source offset of the last refused batch */
 	unsigned fault_repeats;
@@ -190,9 +198,13 @@ struct partition_stored {
 void partition_start(struct partition *p, struct partition_stored *stored, int64_t link_pid,
 		     int16_t link_epoch);
 
-/* Stop for good or by an operator's pause: drops what waits; in-flight answers are still counted.
+/*
+ * Hold the partition, at an operator's wish or for good: what waits is dropped, answers in flight
+ * are still counted, and nothing is begun until partition_resume. `why` is the reason that is shown
+ * (static storage). A state that needs a person stays to be seen; such a partition does not move
+ * anyway.
  */
-void partition_pause(struct partition *p);
+void partition_pause(struct partition *p, const char *why);
 void partition_resume(struct partition *p);
 
 /* ---- what the host tells ---- */
@@ -219,12 +231,21 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
  * for. */
 void partition_on_target_topic(struct partition *p);
 
+/* The target topic's configuration changed: what was refused may be taken now. */
+void partition_on_target_config(struct partition *p);
+
 /* The next unit to send, stamped, moved to the in-flight queue; NULL: none. `*size` its bytes. */
 struct unit *partition_next_unit(struct partition *p);
-/* The end of the request that carried `u`, which partition_next_unit gave. `e`: the partition's
- * error, or that of the whole request. The unit may be freed. */
-void partition_on_produced(struct partition *p, struct unit *u, enum err e,
-			   const struct errmsg *why, int64_t base_offset);
+
+/* How the request that carried a unit ended. */
+struct produced {
+	enum err err; /* the partition's error, or that of the whole request */
+	const struct errmsg *why;
+	int64_t base_offset;
+	bool repeated; /* the target says that it had this batch before */
+};
+/* The end of the request that carried `u`, which partition_next_unit gave. May free the unit. */
+void partition_on_produced(struct partition *p, struct unit *u, const struct produced *a);
 
 /* ---- what others read ---- */
 /* True if records that may be copied wait at the source (an open transaction's may not). */

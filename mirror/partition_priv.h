@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the partition share: the copying (partition.c), the resume procedure
- * (partition_resume.c), the intake of fetched batches (partition_intake.c). Not for others. */
+ * (partition_resume.c), the alignment (partition_align.c), the intake of fetched batches
+ * (partition_intake.c). Not for others. */
 #ifndef FARSHORE_MIRROR_PARTITION_PRIV_H
 #define FARSHORE_MIRROR_PARTITION_PRIV_H
 
@@ -30,6 +31,19 @@ void partition_drop_waiting(struct partition *p);
 
 /* Take in the batches of a fetch answer while copying. */
 void partition_intake(struct partition *p, const struct fetch_result *r);
+
+/* The sequence that follows the target's last batch, if that batch is ours: else false. */
+bool partition_sequence_from_tail(struct partition *p, const struct probe_result *r);
+
+/* Go on at (src, dst) with a new producer. */
+void partition_take_producer(struct partition *p, int64_t src, int64_t dst);
+
+/* The target is ahead of the table: find out what lies there. */
+void partition_align_begin(struct partition *p, const struct probe_result *r);
+
+/* After a start, and the target ends where the table does: compare its last batch with the source's
+ * records, which costs one fetch. False: there is nothing that can be compared so. */
+bool partition_align_check(struct partition *p, const struct probe_result *r);
 
 /* Feed a fetch answer to the alignment. */
 void partition_align_feed(struct partition *p, const struct fetch_result *r);

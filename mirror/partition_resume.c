@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Where to go on: the decision after a probe, and the alignment when the target is ahead of the run
- * table.
+ * Where to go on: the decision after a probe. (The alignment, when the target is ahead of the run
+ * table: partition_align.c.)
  *
  * S, T are the run table's ends (source, target); L is the target's end.
  *   nothing stored, L == 0   a new partition: begin at the source's start (or end)
  *   nothing stored, L > 0    others wrote there: FOREIGN_WRITE
- *   L == T                   go on at S
+ *   L == T                   go on at S; after a start, once the target's last batch was compared
  *   L >  T                   we wrote after the table was stored: count (or match) source records
  *                            from S until L is reached
  *   L == 0 < T               the target was emptied or made again: copy all that the source has
@@ -19,11 +19,9 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "mirror/align.h"
 #include "mirror/partition_priv.h"
 
 enum {
-	ALIGN_RECORDS = 1 << 20, /* 8 bytes each */
 	/* Requests of a dead process or connection, and batches above the high watermark, are
 	 * gone or visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
 	SEQUENCE_GIVE_UP_MS = 45 * 1000,
@@ -86,8 +84,7 @@ static int64_t tail_end(const struct probe_result *r)
 	return batch_last_offset(&h) + 1;
 }
 
-/* The sequence that follows the target's last batch, if that batch is ours. */
-static bool sequence_from_tail(struct partition *p, const struct probe_result *r)
+bool partition_sequence_from_tail(struct partition *p, const struct probe_result *r)
 {
 	if (tail_end(r) != r->target_end)
 		return false;
@@ -117,7 +114,7 @@ static bool find_sequence(struct partition *p, const struct probe_result *r)
 	p->writer_known = false;
 	if (p->producer_id < 0 || refused > SEQUENCE_GIVE_UP_MS)
 		return false;
-	if (sequence_from_tail(p, r))
+	if (partition_sequence_from_tail(p, r))
 		return true;
 	/* An emptied log: what was written has outlived its retention, nothing is on its way. */
 	if (r->tail.n == 0 && r->target_end > 0)
@@ -126,8 +123,7 @@ static bool find_sequence(struct partition *p, const struct probe_result *r)
 	return true;
 }
 
-/* Go on at (src, dst) with a new producer. */
-static void take_producer(struct partition *p, int64_t src, int64_t dst)
+void partition_take_producer(struct partition *p, int64_t src, int64_t dst)
 {
 	p->sequence_fault_ms = 0;
 	p->src_next = p->src_acked = src;
@@ -143,7 +139,7 @@ static void continue_at(struct partition *p, int64_t src, int64_t dst, const str
 		partition_begin_copy(p, src, dst);
 		return;
 	}
-	take_producer(p, src, dst);
+	partition_take_producer(p, src, dst);
 }
 
 static void begin_new(struct partition *p, const struct probe_result *r)
@@ -192,10 +188,8 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	if (same_source)
 		continue_at(p, r->source_start, 0, r);
 	else
-		take_producer(p, r->source_start, 0);
+		partition_take_producer(p, r->source_start, 0);
 }
-
-static void align_begin(struct partition *p, const struct probe_result *r);
 
 /*
  * The target lost records that it had acknowledged: forget them, copy them again. Or its topic was
@@ -210,8 +204,8 @@ static void target_truncated(struct partition *p, const struct probe_result *r)
 
 	if (r->tail.n >= BATCH_HEAD)
 		batch_head_get(r->tail.p, &h);
-	bool known = sequence_from_tail(p, r) && runs_backward(p->runs, h.base_offset, &at) &&
-		     at.exact && at.pending == 0;
+	bool known = partition_sequence_from_tail(p, r) &&
+		     runs_backward(p->runs, h.base_offset, &at) && at.exact && at.pending == 0;
 	if (!known) {
 		partition_fault(
 			p, STATE_FOREIGN_WRITE, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
@@ -236,170 +230,7 @@ static void target_truncated(struct partition *p, const struct probe_result *r)
 	p->last_epoch = -1;
 	partition_set_state(p, STATE_TARGET_TRUNCATED, why);
 	if (!source_changed(p, r))
-		align_begin(p, r);
-}
-
-/* ---- alignment ---- */
-
-static void align_fault(struct partition *p, enum err e, const struct errmsg *why)
-{
-	const char *text = why->text[0] != '\0' ? why->text : err_text(e);
-	align_free(p->align);
-	p->align = NULL;
-	partition_fault(p, STATE_TARGET_UNAVAILABLE, e,
-			"finding the position after target offset %" PRId64 ": %s", p->dst_acked,
-			text);
-}
-
-static void align_done(struct partition *p)
-{
-	const struct align_result *r = align_result(p->align);
-	int64_t src = r->src;
-	enum err e = align_apply(p->align, p->runs);
-	if (e != ERR_OK) {
-		const struct errmsg why = {""};
-		align_fault(p, e, &why);
-		return;
-	}
-	align_free(p->align);
-	p->align = NULL;
-	p->last_epoch = p->next_epoch;
-	/* The found part must be durable before it grows: a second crash would find the same again,
-	 * but why wait for it. */
-	p->env->host->store(p->env->host_ctx, p, false);
-	if (p->align_tail)
-		partition_begin_copy(p, src, p->align_end);
-	else
-		take_producer(p, src, p->align_end);
-}
-
-static void align_mismatch(struct partition *p)
-{
-	partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
-			"what %s-%d holds from offset %" PRId64
-			" on is no copy of %s from offset %" PRId64
-			" on: %s; another writer is in the partition: stop it and delete the "
-			"target topic to copy it afresh",
-			p->env->target_topic, p->index, p->dst_acked, p->env->source_topic,
-			p->src_acked, align_result(p->align)->detail.text);
-}
-
-/* Ask for what the alignment needs next. */
-static void align_step(struct partition *p)
-{
-	switch (align_need(p->align)) {
-	case ALIGN_TARGET:
-		/* What an alignment that was left has asked for does not fit this one. */
-		p->target_stale = p->target_reading;
-		if (p->target_reading)
-			return;
-		p->target_reading =
-			p->env->host->read_target(p->env->host_ctx, p, align_target_next(p->align));
-		return;
-	case ALIGN_SOURCE:
-		p->src_next = align_source_next(p->align);
-		p->fetching = true;
-		p->env->host->fetch(p->env->host_ctx, p, p->src_next, true);
-		return;
-	case ALIGN_DONE:
-		align_done(p);
-		return;
-	case ALIGN_MISMATCH:
-		align_mismatch(p);
-		return;
-	}
-}
-
-/* The alignment went on: next_epoch is that of the batch in or after which it stands. After a gap
- * (compaction) an epoch may have ended in between: unknown. */
-static void follow_epoch(struct partition *p, struct bytes records)
-{
-	int64_t next = align_source_next(p->align);
-	struct batch_walk walk = {.left = records};
-	struct batch_head h;
-	struct bytes whole;
-	p->next_epoch = -1;
-	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH && h.base_offset < next)
-		if (batch_last_offset(&h) + 1 >= next)
-			p->next_epoch = h.leader_epoch;
-}
-
-void partition_align_feed(struct partition *p, const struct fetch_result *r)
-{
-	int64_t before = align_source_next(p->align);
-	struct errmsg why = {""};
-	enum err e = align_feed_source(p->align, r->records, r->aborted, r->aborted_n, &why);
-	if (e != ERR_OK) {
-		align_fault(p, e, &why);
-		return;
-	}
-	if (align_source_next(p->align) != before)
-		follow_epoch(p, r->records);
-	if (align_need(p->align) == ALIGN_SOURCE && align_source_next(p->align) == before &&
-	    before >= p->source_lso)
-		align_end_source(p->align);
-	align_step(p);
-}
-
-void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end)
-{
-	bool stale = p->target_stale;
-	p->target_reading = p->target_stale = false;
-	if (p->phase != PHASE_ALIGN)
-		return;
-	if (stale) {
-		align_step(p);
-		return;
-	}
-	struct errmsg why = {""};
-	int64_t before = align_target_next(p->align);
-	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
-		align_end_target(p->align);
-	} else {
-		if (e == ERR_OK)
-			e = align_feed_target(p->align, records, &why);
-		if (e != ERR_OK) {
-			align_fault(p, e, &why);
-			return;
-		}
-		if (align_need(p->align) == ALIGN_TARGET && align_target_next(p->align) == before &&
-		    before >= end)
-			align_end_target(p->align);
-	}
-	align_step(p);
-}
-
-static void align_begin(struct partition *p, const struct probe_result *r)
-{
-	p->align_tail = sequence_from_tail(p, r);
-	if (!p->align_tail && r->tail.n > 0) {
-		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
-				"%s-%d has %" PRId64 " records after offset %" PRId64
-				" and the last was not written by this link: another writer is in "
-				"the partition; stop it "
-				"and delete the target topic to copy it afresh",
-				p->env->target_topic, p->index, r->target_end - p->dst_acked,
-				p->dst_acked);
-		return;
-	}
-	const struct align_options o = {
-		.src = p->src_acked,
-		.dst = p->dst_acked,
-		.dst_end = r->target_end,
-		.match = p->env->compacted,
-		.decode_max = p->env->decode_max,
-		.records_max = ALIGN_RECORDS,
-	};
-	enum err e = align_new(&o, &p->align);
-	if (e != ERR_OK) {
-		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "finding the position: %s",
-				err_text(e));
-		return;
-	}
-	p->align_end = r->target_end;
-	p->next_epoch = p->last_epoch;
-	p->phase = PHASE_ALIGN;
-	align_step(p);
+		partition_align_begin(p, r);
 }
 
 void partition_on_probe(struct partition *p, const struct probe_result *asked)
@@ -432,10 +263,13 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 	}
 	if (source_changed(p, r))
 		return;
+	if (r->target_end == p->dst_acked && partition_align_check(p, r))
+		return;
+	p->tail_checked = true;
 	if (r->target_end == p->dst_acked)
 		continue_at(p, p->src_acked, p->dst_acked, r);
 	else if (r->target_end < p->dst_acked)
 		target_truncated(p, r);
 	else
-		align_begin(p, r);
+		partition_align_begin(p, r);
 }

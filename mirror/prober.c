@@ -70,6 +70,21 @@ struct ask {
 	} msg;
 };
 
+/* What an answer says of one partition. */
+struct entry {
+	struct bytes topic;
+	int32_t partition;
+	enum err err;
+	int64_t offset;    /* -1: not known (an epoch's end) */
+	struct bytes tail; /* the last batch */
+};
+
+/* A place in an answer. */
+struct walk {
+	const void *msg;
+	int32_t topic, partition;
+};
+
 static void send_all(void *arg);
 static const struct client_topic *topic_of(struct prober *b, const struct probe *pr,
 					   enum question q);
@@ -175,93 +190,67 @@ static void question_done(struct prober *b, struct probe *pr, enum question q)
 		loop_defer(b->link->loop, &b->send);
 }
 
-static struct probe *asked_about(const struct ask *a, struct bytes topic, int32_t partition)
+static bool asked_for(const struct ask *a, const struct probe *pr, const struct entry *e)
 {
-	for (size_t i = 0; i < a->n; i++) {
-		struct probe *pr = a->probes[i];
-		if (pr == NULL || pr->slot == NULL || pr->slot->p->index != partition)
+	if (pr == NULL || pr->slot == NULL || pr->slot->p->index != e->partition)
+		return false;
+	const struct topic_entry *t = pr->slot->topic;
+	return bytes_eq_str(e->topic, is_source(a->q) ? t->source_name : t->target_name);
+}
+
+/* Take the probe that the entry answers out of the ask; NULL: nobody asked. Answers mostly come in
+ * the order of the questions: `*hint` is where the next should be. */
+static struct probe *take_asked(struct ask *a, size_t *hint, const struct entry *e)
+{
+	size_t at = *hint;
+	if (at >= a->n || !asked_for(a, a->probes[at], e))
+		for (at = 0; at < a->n && !asked_for(a, a->probes[at], e);)
+			at++;
+	if (at == a->n)
+		return NULL;
+	struct probe *pr = a->probes[at];
+	a->probes[at] = NULL;
+	*hint = at + 1;
+	return pr;
+}
+
+/* ---- one iterator for each kind of answer ---- */
+
+static bool list_next(struct walk *w, struct entry *e)
+{
+	const struct list_offsets_response *r = w->msg;
+	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
+		if (w->partition >= r->topics[w->topic].partitions_n)
 			continue;
-		const struct topic_entry *t = pr->slot->topic;
-		if (bytes_eq_str(topic, is_source(a->q) ? t->source_name : t->target_name))
-			return pr;
+		const struct list_offsets_response_list_offsets_partition_response *x =
+			&r->topics[w->topic].partitions[w->partition++];
+		*e = (struct entry){.topic = r->topics[w->topic].name,
+				    .partition = x->partition_index,
+				    .err = err_from_kafka(x->error_code),
+				    .offset = x->offset};
+		if (e->err == ERR_OK && e->offset < 0)
+			e->err = ERR_MALFORMED;
+		return true;
 	}
-	return NULL;
+	return false;
 }
 
-/* Give the answer for one partition; each probe is taken out of the ask when it is answered. */
-static struct probe *take_asked(struct ask *a, size_t *hint, struct bytes topic, int32_t partition)
+static bool epoch_next(struct walk *w, struct entry *e)
 {
-	/* Answers mostly come in the order of the questions. */
-	for (size_t tries = 0; tries < a->n && *hint < a->n; tries++) {
-		struct probe *pr = a->probes[*hint];
-		if (pr != NULL && pr->slot != NULL && pr->slot->p->index == partition) {
-			const struct topic_entry *t = pr->slot->topic;
-			if (bytes_eq_str(topic,
-					 is_source(a->q) ? t->source_name : t->target_name)) {
-				a->probes[(*hint)++] = NULL;
-				return pr;
-			}
-		}
-		break;
+	const struct offset_for_leader_epoch_response *r = w->msg;
+	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
+		if (w->partition >= r->topics[w->topic].partitions_n)
+			continue;
+		const struct offset_for_leader_epoch_response_epoch_end_offset *x =
+			&r->topics[w->topic].partitions[w->partition++];
+		*e = (struct entry){
+			.topic = r->topics[w->topic].topic,
+			.partition = x->partition,
+			.err = err_from_kafka(x->error_code),
+			.offset = x->leader_epoch >= 0 && x->end_offset >= 0 ? x->end_offset : -1};
+		return true;
 	}
-	struct probe *pr = asked_about(a, topic, partition);
-	for (size_t i = 0; pr != NULL && i < a->n; i++) {
-		if (a->probes[i] == pr) {
-			a->probes[i] = NULL;
-			*hint = i + 1;
-			return pr;
-		}
-	}
-	return NULL;
-}
-
-static void take_list(struct ask *a, const struct list_offsets_response *r)
-{
-	size_t hint = 0;
-	for (int32_t i = 0; i < r->topics_n; i++) {
-		for (int32_t j = 0; j < r->topics[i].partitions_n; j++) {
-			const struct list_offsets_response_list_offsets_partition_response *x =
-				&r->topics[i].partitions[j];
-			struct probe *pr =
-				take_asked(a, &hint, r->topics[i].name, x->partition_index);
-			if (pr == NULL)
-				continue;
-			enum err e = err_from_kafka(x->error_code);
-			if (e == ERR_OK && x->offset < 0)
-				e = ERR_MALFORMED;
-			if (e != ERR_OK)
-				probe_error(pr, a->q, e, err_text(e));
-			else if (a->q == Q_SOURCE_START)
-				pr->r.source_start = x->offset;
-			else if (a->q == Q_SOURCE_END)
-				pr->r.source_end = x->offset;
-			else if (a->q == Q_TARGET_START)
-				pr->r.target_start = x->offset;
-			else
-				pr->r.target_end = x->offset;
-			question_done(a->prober, pr, a->q);
-		}
-	}
-}
-
-static void take_epoch(struct ask *a, const struct offset_for_leader_epoch_response *r)
-{
-	size_t hint = 0;
-	for (int32_t i = 0; i < r->topics_n; i++) {
-		for (int32_t j = 0; j < r->topics[i].partitions_n; j++) {
-			const struct offset_for_leader_epoch_response_epoch_end_offset *x =
-				&r->topics[i].partitions[j];
-			struct probe *pr = take_asked(a, &hint, r->topics[i].topic, x->partition);
-			if (pr == NULL)
-				continue;
-			enum err e = err_from_kafka(x->error_code);
-			if (e != ERR_OK)
-				probe_error(pr, a->q, e, err_text(e));
-			else if (x->leader_epoch >= 0 && x->end_offset >= 0)
-				pr->r.epoch_end = x->end_offset;
-			question_done(a->prober, pr, a->q);
-		}
-	}
+	return false;
 }
 
 /* The last whole batch of a record set. */
@@ -275,35 +264,76 @@ static struct bytes last_batch(struct bytes records)
 	return last;
 }
 
-static void take_tail(struct ask *a, const struct fetch_response *r)
+/* Passes over partitions for which there was no room in this answer: they are asked about again. */
+static bool tail_next(struct walk *w, struct entry *e)
 {
-	size_t hint = 0;
-	for (int32_t i = 0; i < r->responses_n; i++) {
-		for (int32_t j = 0; j < r->responses[i].partitions_n; j++) {
+	const struct fetch_response *r = w->msg;
+	for (; w->topic < r->responses_n; w->topic++, w->partition = 0) {
+		while (w->partition < r->responses[w->topic].partitions_n) {
 			const struct fetch_response_partition_data *x =
-				&r->responses[i].partitions[j];
-			enum err e = err_from_kafka(x->error_code);
-			struct bytes last = last_batch(x->records.data);
-			if (e == ERR_OK && last.p == NULL)
-				continue; /* no room in this answer: asked again */
-			struct probe *pr =
-				take_asked(a, &hint, r->responses[i].topic, x->partition_index);
-			if (pr == NULL)
-				continue;
-			if (e != ERR_OK) {
-				probe_error(pr, a->q, e, err_text(e));
-			} else {
-				/* A copy, so that the whole answer is not kept for one batch. */
-				pr->r.tail_frame = frame_new(last.n);
-				if (pr->r.tail_frame == NULL)
-					probe_error(pr, a->q, ERR_NOMEM, "out of memory");
-				else
-					pr->r.tail = bytes_of(
-						memcpy(pr->r.tail_frame->data, last.p, last.n),
-						last.n);
-			}
-			question_done(a->prober, pr, a->q);
+				&r->responses[w->topic].partitions[w->partition++];
+			*e = (struct entry){.topic = r->responses[w->topic].topic,
+					    .partition = x->partition_index,
+					    .err = err_from_kafka(x->error_code),
+					    .tail = last_batch(x->records.data)};
+			if (e->err != ERR_OK || e->tail.p != NULL)
+				return true;
 		}
+	}
+	return false;
+}
+
+/* Put what was answered into the probe. */
+static enum err store(struct probe *pr, enum question q, const struct entry *e)
+{
+	switch (q) {
+	case Q_SOURCE_START:
+		pr->r.source_start = e->offset;
+		return ERR_OK;
+	case Q_SOURCE_END:
+		pr->r.source_end = e->offset;
+		return ERR_OK;
+	case Q_EPOCH:
+		pr->r.epoch_end = e->offset;
+		return ERR_OK;
+	case Q_TARGET_START:
+		pr->r.target_start = e->offset;
+		return ERR_OK;
+	case Q_TARGET_END:
+		pr->r.target_end = e->offset;
+		return ERR_OK;
+	case Q_TAIL:
+		/* A copy, so that the whole answer is not kept for one batch. */
+		pr->r.tail_frame = frame_new(e->tail.n);
+		if (pr->r.tail_frame == NULL)
+			return ERR_NOMEM;
+		memcpy(pr->r.tail_frame->data, e->tail.p, e->tail.n);
+		pr->r.tail = bytes_of(pr->r.tail_frame->data, e->tail.n);
+		return ERR_OK;
+	case QUESTIONS:
+		break;
+	}
+	assert(false && "question out of range");
+	return ERR_MALFORMED;
+}
+
+/* Hand an answer's entries to the probes that asked; these are taken out of the ask. */
+static void take_answer(struct ask *a, const void *msg)
+{
+	bool (*next)(struct walk *, struct entry *) = a->q == Q_TAIL    ? tail_next
+						      : a->q == Q_EPOCH ? epoch_next
+									: list_next;
+	struct walk w = {.msg = msg};
+	struct entry x;
+	size_t hint = 0;
+	while (next(&w, &x)) {
+		struct probe *pr = take_asked(a, &hint, &x);
+		if (pr == NULL)
+			continue;
+		enum err e = x.err == ERR_OK ? store(pr, a->q, &x) : x.err;
+		if (e != ERR_OK)
+			probe_error(pr, a->q, e, err_text(e));
+		question_done(a->prober, pr, a->q);
 	}
 }
 
@@ -323,14 +353,10 @@ static void on_answer(void *arg, enum err e, const struct errmsg *why,
 	b->calls--;
 	for (size_t i = 0; i < a->n; i++)
 		before += a->probes[i] != NULL;
-	if (e == ERR_OK && a->q == Q_TAIL) {
-		const struct fetch_response *r = reply->msg;
-		e = err_from_kafka(r->error_code);
-		take_tail(a, r);
-	} else if (e == ERR_OK && a->q == Q_EPOCH) {
-		take_epoch(a, reply->msg);
-	} else if (e == ERR_OK) {
-		take_list(a, reply->msg);
+	if (e == ERR_OK) {
+		if (a->q == Q_TAIL)
+			e = err_from_kafka(((const struct fetch_response *)reply->msg)->error_code);
+		take_answer(a, reply->msg);
 	}
 	for (size_t i = 0; i < a->n; i++)
 		after += a->probes[i] != NULL;

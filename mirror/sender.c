@@ -162,6 +162,14 @@ void sender_ready(struct sender *s, struct slot *slot)
 	client_metadata_refresh(s->link->target_client);
 }
 
+void sender_prepare(struct sender *s, const char *topic)
+{
+	struct client *c = s->link->target_client;
+	const struct client_topic *t = client_topic(c, topic);
+	for (int32_t i = 0; t != NULL && i < t->partitions_n; i++)
+		client_open(c, t->partitions[i].leader, CLIENT_CHANNEL_PRODUCE);
+}
+
 void sender_forget(struct sender *s, struct slot *slot)
 {
 	if (!slot->send_queued)
@@ -234,6 +242,22 @@ answer_of(const struct produce_response *r, const struct entry *e)
 	return NULL;
 }
 
+static void entry_failed(const struct entry *e, enum err err, const struct errmsg *why)
+{
+	const struct produced end = {.err = err, .why = why, .base_offset = -1};
+	partition_on_produced(e->slot->p, e->unit, &end);
+}
+
+/*
+ * Did the target have the batch before? Then it gives the timestamp of the batch that it has
+ * (UnifiedLog.append), where else there is none, unless it stamps records itself.
+ */
+static bool was_there(const struct entry *e,
+		      const struct produce_response_partition_produce_response *a)
+{
+	return a->log_append_time_ms >= 0 && !e->slot->topic->target_stamps;
+}
+
 static void entry_answered(struct send_lane *l, const struct entry *e,
 			   const struct produce_response *r)
 {
@@ -245,7 +269,7 @@ static void entry_answered(struct send_lane *l, const struct entry *e,
 	if (a == NULL) {
 		errmsg_set(&why, ERR_MALFORMED, "the answer does not name %s-%d", name,
 			   e->slot->p->index);
-		partition_on_produced(e->slot->p, e->unit, ERR_MALFORMED, &why, -1);
+		entry_failed(e, ERR_MALFORMED, &why);
 		return;
 	}
 	enum err err = err_from_kafka(a->error_code);
@@ -258,7 +282,14 @@ static void entry_answered(struct send_lane *l, const struct entry *e,
 	if (a->current_leader.leader_id >= 0)
 		client_leader_hint(c, name, e->slot->p->index, a->current_leader.leader_id,
 				   a->current_leader.leader_epoch, NULL, 0);
-	partition_on_produced(e->slot->p, e->unit, err, &why, a->base_offset);
+	const struct produced end = {.err = err,
+				     .why = &why,
+				     .base_offset = a->base_offset,
+				     .repeated = err == ERR_OK && was_there(e, a)};
+	/* Or does it stamp records by now? */
+	if (end.repeated)
+		topics_recheck_config(l->sender->link->topics, e->slot->topic->source_name);
+	partition_on_produced(e->slot->p, e->unit, &end);
 }
 
 static void call_free(struct produce_call *call)
@@ -282,8 +313,7 @@ static void on_produced(void *arg, enum err e, const struct errmsg *why,
 		if (e == ERR_OK)
 			entry_answered(l, &call->entries[i], reply->msg);
 		else
-			partition_on_produced(call->entries[i].slot->p, call->entries[i].unit, e,
-					      why, -1);
+			entry_failed(&call->entries[i], e, why);
 	}
 	call_free(call);
 	if (l->head != NULL)
@@ -379,8 +409,7 @@ static void call_failed(struct produce_call *call)
 {
 	const struct errmsg why = {"out of memory"};
 	for (size_t i = 0; i < call->n; i++)
-		partition_on_produced(call->entries[i].slot->p, call->entries[i].unit, ERR_NOMEM,
-				      &why, -1);
+		entry_failed(&call->entries[i], ERR_NOMEM, &why);
 	call_free(call);
 }
 

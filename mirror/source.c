@@ -202,6 +202,18 @@ void source_free(struct source *s)
 	mem_free(s);
 }
 
+void source_prepare(struct source *s, const char *topic)
+{
+	struct client *c = s->link->source_client;
+	const struct client_topic *t = client_topic(c, topic);
+	for (int32_t i = 0; t != NULL && i < t->partitions_n; i++) {
+		int32_t leader = t->partitions[i].leader;
+		client_open(c, leader, CLIENT_CHANNEL_CONTROL); /* probes */
+		client_open(c, leader, CLIENT_CHANNEL_FETCH + LANE_TAIL);
+		client_open(c, leader, CLIENT_CHANNEL_FETCH + LANE_BULK);
+	}
+}
+
 /* ---- asking ---- */
 
 static void slot_fail(struct slot *slot, enum err e, const struct errmsg *why)

@@ -6,13 +6,15 @@
  *   STARTING -> CATCHING_UP <-> ACTIVE
  *                      +-> SOURCE_UNAVAILABLE --+   (retried by itself, with back-off)
  *                      +-> TARGET_UNAVAILABLE --+
- *                      +-> REFUSED -------------+   (retried every 30 s: the target may be mended)
+ *                      +-> REFUSED -------------+   (retried every 30 s, and when the topic's
+ *                                                     configuration at the target changed)
  *                      +-> DATA_LOSS, TOPIC_RECREATED, SOURCE_TRUNCATED, FOREIGN_WRITE
  *                          (stopped until a person decides: an emptied target topic is copied
  *                          afresh)
  *
  * TARGET_TRUNCATED is passed through: the lost tail is copied again from where the run table says.
- * PAUSED is an operator's wish and can come from and go to every state.
+ * PAUSED is an operator's wish and can come from and go to every state, but for those that are
+ * stopped until a person decides: they stay to be seen.
  */
 #ifndef FARSHORE_MIRROR_STATE_H
 #define FARSHORE_MIRROR_STATE_H

@@ -292,11 +292,11 @@ static json_t *link_json(const struct link *k, int64_t wall)
 	}
 	mem_free(list);
 	const struct link_config *c = link_config(k);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:I, s:I, s:o}", "name", c->name, "source",
-			 c->source->name, "target", c->target->name, "state",
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "name", c->name,
+			 "source", c->source->name, "target", c->target->name, "state",
 			 mirror_state_name(state), "reason", json_text(reason, text), "ready",
-			 (int)link_ready(k), "since_ms", (json_int_t)since, "lag_records",
-			 (json_int_t)lag, "topics", topics);
+			 (int)link_ready(k), "paused", (int)link_held(k), "since_ms",
+			 (json_int_t)since, "lag_records", (json_int_t)lag, "topics", topics);
 }
 
 static int dump_to_buf(const char *p, size_t n, void *arg)

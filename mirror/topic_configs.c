@@ -2,28 +2,71 @@
 /* Pure: no I/O, no state. See topic_configs.h for the rules' source. */
 #include "mirror/topic_configs.h"
 
+/* Room for `n` of them. */
+static enum err make_room(struct topic_configs *c, int32_t n, struct arena *a)
+{
+	c->n = 0;
+	c->v = arena_zalloc(a, n > 0 ? (size_t)n : 0, sizeof *c->v);
+	return c->v == NULL ? ERR_NOMEM : ERR_OK;
+}
+
+static enum err put_texts(struct topic_config *to, struct bytes name, struct bytes value,
+			  struct arena *a)
+{
+	to->name = arena_strndup(a, name);
+	to->value = value.p == NULL ? NULL : arena_strndup(a, value);
+	return to->name == NULL || (value.p != NULL && to->value == NULL) ? ERR_NOMEM : ERR_OK;
+}
+
 enum err topic_configs_take(struct topic_configs *c,
 			    const struct describe_configs_response_describe_configs_result *r,
 			    struct arena *a)
 {
-	c->n = 0;
-	c->v = arena_zalloc(a, (size_t)r->configs_n, sizeof *c->v);
-	if (c->v == NULL)
-		return ERR_NOMEM;
-	for (int32_t i = 0; i < r->configs_n; i++) {
+	enum err e = make_room(c, r->configs_n, a);
+	for (int32_t i = 0; e == ERR_OK && i < r->configs_n; i++) {
 		const struct describe_configs_response_describe_configs_resource_result *from =
 			&r->configs[i];
-		struct topic_config *to = &c->v[c->n];
-		to->name = arena_strndup(a, from->name);
-		to->value = from->value.p == NULL ? NULL : arena_strndup(a, from->value);
-		if (to->name == NULL || (from->value.p != NULL && to->value == NULL))
-			return ERR_NOMEM;
+		struct topic_config *to = &c->v[c->n++];
+		e = put_texts(to, from->name, from->value, a);
 		to->from = from->config_source;
 		to->read_only = from->read_only;
 		to->sensitive = from->is_sensitive;
-		c->n++;
 	}
-	return ERR_OK;
+	return e;
+}
+
+enum err topic_configs_take_created(struct topic_configs *c,
+				    const struct create_topics_response_creatable_topic_result *r,
+				    struct arena *a)
+{
+	enum err e = make_room(c, r->configs_n, a);
+	for (int32_t i = 0; e == ERR_OK && i < r->configs_n; i++) {
+		const struct create_topics_response_creatable_topic_configs *from = &r->configs[i];
+		struct topic_config *to = &c->v[c->n++];
+		e = put_texts(to, from->name, from->value, a);
+		to->from = from->config_source;
+		to->read_only = from->read_only;
+		to->sensitive = from->is_sensitive;
+	}
+	return e;
+}
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+	for (; *text != '\0'; text++)
+		h = (h ^ (uint8_t)*text) * 0x100000001b3;
+	return (h ^ 0xff) * 0x100000001b3;
+}
+
+uint64_t topic_configs_print(const struct topic_configs *c)
+{
+	uint64_t sum = 0;
+	for (size_t i = 0; i < c->n; i++) {
+		uint64_t h = hash_text(0xcbf29ce484222325, c->v[i].name);
+		sum += c->v[i].value == NULL ? h : hash_text(h, c->v[i].value);
+	}
+	return sum;
 }
 
 static const struct topic_config *find(const struct topic_configs *c, const char *name)

@@ -31,6 +31,14 @@ enum err topic_configs_take(struct topic_configs *c,
 			    const struct describe_configs_response_describe_configs_result *r,
 			    struct arena *a) ERR_MUST_USE;
 
+/* The same out of the answer to a creation (KIP-525). Without any, as from older brokers: none. */
+enum err topic_configs_take_created(struct topic_configs *c,
+				    const struct create_topics_response_creatable_topic_result *r,
+				    struct arena *a) ERR_MUST_USE;
+
+/* A number that differs when names or values do, in whatever order they come. */
+uint64_t topic_configs_print(const struct topic_configs *c);
+
 /* The value, or NULL if there is no such setting (or it is null). */
 const char *topic_configs_value(const struct topic_configs *c, const char *name);
 

@@ -47,6 +47,8 @@ struct item {
 	bool configs_known; /* compacted and target_max_batch are true */
 	bool compacted;
 	int32_t target_max_batch;
+	bool target_stamps;
+	uint64_t target_configs;
 	int64_t configs_due_ms, retry_ms; /* monotonic */
 	struct uuid target_id;
 	uint32_t target_made; /* times that the target topic was seen to be made again */
@@ -272,6 +274,19 @@ static void job_failed(struct job *j, const char *what, enum err e, const struct
 	job_end(j);
 }
 
+/* The end of a job's request. True: the answer is there to be read. Else the job is gone, because
+ * the request failed or nobody waits for it any more. */
+static bool job_answered(struct job *j, const char *what, enum err e, const struct errmsg *why)
+{
+	if (j->owner == NULL)
+		job_free(j);
+	else if (e != ERR_OK)
+		job_failed(j, what, e, why);
+	else
+		return true;
+	return false;
+}
+
 static void job_call(struct job *j, struct client *c, int32_t node, int16_t api, rpc_done *done)
 {
 	const struct client_call cc = {
@@ -349,6 +364,24 @@ static void take_described(struct job *j, const struct describe_configs_response
 	j->n = n;
 }
 
+/* What one entry of an answer says of its topic: a refusal is the topic's problem. The item, if it
+ * went well. */
+static struct item *item_answered(struct job *j, struct bytes name, const char *what, int16_t code,
+				  struct bytes message)
+{
+	size_t at = job_find(j, name, false);
+	if (at == j->n)
+		return NULL;
+	enum err e = err_from_kafka(code);
+	if (e == ERR_OK)
+		return j->items[at];
+	struct errmsg why;
+	text_of(&why, what, e, message);
+	item_problem(j->owner, j->items[at], e, &why);
+	return NULL;
+}
+
+/* What must be known of the configurations at both ends. */
 static void learn(struct topics *t, struct item *x, const struct topic_configs *source,
 		  const struct topic_configs *target)
 {
@@ -358,6 +391,9 @@ static void learn(struct topics *t, struct item *x, const struct topic_configs *
 	x->compacted = policy == NULL || strstr(policy, "compact") != NULL;
 	long long bytes = max == NULL ? 0 : strtoll(max, NULL, 10);
 	x->target_max_batch = bytes > 0 && bytes <= INT32_MAX ? (int32_t)bytes : DEFAULT_MAX_BATCH;
+	const char *stamps = topic_configs_value(target, "message.timestamp.type");
+	x->target_stamps = stamps != NULL && strcmp(stamps, "LogAppendTime") == 0;
+	x->target_configs = topic_configs_print(target);
 	x->configs_known = true;
 	x->configs_due_ms = loop_now_ms(t->loop) + t->link->sync_configs_ms;
 }
@@ -368,35 +404,25 @@ static void on_altered(void *arg, enum err e, const struct errmsg *why,
 		       const struct rpc_reply *reply)
 {
 	struct job *j = arg;
-	struct topics *t = j->owner;
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	if (e == ERR_UNSUPPORTED) {
-		t->alter_unsupported = true;
+	if (e == ERR_UNSUPPORTED && j->owner != NULL) {
+		j->owner->alter_unsupported = true;
 		job_end(j);
 		return;
 	}
-	if (e != ERR_OK) {
-		job_failed(j, "changing its configuration at the target", e, why);
+	if (!job_answered(j, "changing its configuration at the target", e, why))
 		return;
-	}
+	struct topics *t = j->owner;
 	const struct incremental_alter_configs_response *r = reply->msg;
 	for (int32_t i = 0; i < r->responses_n; i++) {
-		size_t at = job_find(j, r->responses[i].resource_name, false);
-		e = err_from_kafka(r->responses[i].error_code);
-		if (at == j->n || e == ERR_OK)
-			continue;
-		struct errmsg text;
-		text_of(&text, "changing its configuration at the target", e,
-			r->responses[i].error_message);
-		item_problem(t, j->items[at], e, &text);
+		const struct item *x =
+			item_answered(j, r->responses[i].resource_name,
+				      "changing its configuration at the target",
+				      r->responses[i].error_code, r->responses[i].error_message);
+		if (x != NULL)
+			log_event(loop_log(t->loop), LOG_INFO, "topic_config_changed",
+				  LOG_S("link", t->link->name), LOG_S("topic", x->source_name),
+				  LOG_S("target_topic", x->target_name));
 	}
-	for (size_t i = 0; i < j->n; i++)
-		log_event(loop_log(t->loop), LOG_INFO, "topic_config_changed",
-			  LOG_S("link", t->link->name), LOG_S("topic", j->items[i]->source_name),
-			  LOG_S("target_topic", j->items[i]->target_name));
 	job_end(j);
 }
 
@@ -446,15 +472,9 @@ static void on_target_described(void *arg, enum err e, const struct errmsg *why,
 				const struct rpc_reply *reply)
 {
 	struct job *j = arg;
+	if (!job_answered(j, "describing its configuration at the target", e, why))
+		return;
 	struct topics *t = j->owner;
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	if (e != ERR_OK) {
-		job_failed(j, "describing its configuration at the target", e, why);
-		return;
-	}
 	take_described(j, reply->msg, false);
 	for (size_t i = 0; i < j->n; i++) {
 		learn(t, j->items[i], &j->source[i], &j->target[i]);
@@ -476,54 +496,65 @@ static void on_target_described(void *arg, enum err e, const struct errmsg *why,
 
 /* ---- creation ---- */
 
-static void created(struct job *j, const struct create_topics_response *r)
+static void internal_refused(struct topics *t, struct internal *in, enum err e,
+			     struct bytes message)
+{
+	struct errmsg why;
+	text_of(&why, "creating it at the target", e, message);
+	in->asked = false;
+	in->retry_ms = loop_now_ms(t->loop) + RETRY_MS;
+	loop_timer_set(t->soon, RETRY_MS);
+	log_event(loop_log(t->loop), LOG_WARN, "internal_topic_not_ready",
+		  LOG_S("link", t->link->name), LOG_S("topic", in->name),
+		  LOG_S("reason", why.text));
+}
+
+/* A new topic has the settings that it was made with, and since KIP-525 the answer tells them all:
+ * there is nothing to ask, nothing to compare. */
+static void learn_created(struct job *j, struct item *x,
+			  const struct create_topics_response_creatable_topic_result *r)
+{
+	struct topic_configs target;
+	x->target_id = r->topic_id;
+	if (topic_configs_take_created(&target, r, &j->arena) != ERR_OK || target.n == 0)
+		return;
+	learn(j->owner, x, &j->source[job_find(j, r->name, false)], &target);
+	item_well(j->owner, x);
+}
+
+static void created(struct job *j, const struct create_topics_response_creatable_topic_result *r)
 {
 	struct topics *t = j->owner;
-	for (int32_t i = 0; i < r->topics_n; i++) {
-		enum err e = err_from_kafka(r->topics[i].error_code);
-		bool there = e == ERR_OK || e == ERR_KAFKA_TOPIC_ALREADY_EXISTS;
-		struct errmsg why;
-		text_of(&why, "creating it at the target", e, r->topics[i].error_message);
-		if (j->internal != NULL && !there) {
-			struct internal *in = j->internal;
-			in->asked = false;
-			in->retry_ms = loop_now_ms(t->loop) + RETRY_MS;
-			loop_timer_set(t->soon, RETRY_MS);
-			log_event(loop_log(t->loop), LOG_WARN, "internal_topic_not_ready",
-				  LOG_S("link", t->link->name), LOG_S("topic", in->name),
-				  LOG_S("reason", why.text));
-			continue;
-		}
-		size_t at = job_find(j, r->topics[i].name, false);
-		if (at == j->n)
-			continue;
-		if (!there)
-			item_problem(t, j->items[at], e, &why);
-		else
-			j->items[at]->retry_ms = loop_now_ms(t->loop) + WATCH_MS;
-		if (e == ERR_OK)
-			log_event(loop_log(t->loop), LOG_INFO, "topic_created",
-				  LOG_S("link", t->link->name),
-				  LOG_S("topic", j->items[at]->source_name),
-				  LOG_S("target_topic", j->items[at]->target_name),
-				  LOG_I("partitions", j->items[at]->source_partitions));
+	enum err e = err_from_kafka(r->error_code);
+	bool there = e == ERR_KAFKA_TOPIC_ALREADY_EXISTS;
+	if (j->internal != NULL) {
+		if (e != ERR_OK && !there)
+			internal_refused(t, j->internal, e, r->error_message);
+		return;
 	}
+	struct item *x = item_answered(j, r->name, "creating it at the target",
+				       there ? 0 : r->error_code, r->error_message);
+	if (x == NULL)
+		return;
+	x->retry_ms = loop_now_ms(t->loop) + WATCH_MS;
+	if (there)
+		return;
+	learn_created(j, x, r);
+	log_event(loop_log(t->loop), LOG_INFO, "topic_created", LOG_S("link", t->link->name),
+		  LOG_S("topic", x->source_name), LOG_S("target_topic", x->target_name),
+		  LOG_I("partitions", x->source_partitions));
 }
 
 static void on_created(void *arg, enum err e, const struct errmsg *why,
 		       const struct rpc_reply *reply)
 {
 	struct job *j = arg;
+	if (!job_answered(j, "creating it at the target", e, why))
+		return;
 	struct topics *t = j->owner;
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	if (e != ERR_OK) {
-		job_failed(j, "creating it at the target", e, why);
-		return;
-	}
-	created(j, reply->msg);
+	const struct create_topics_response *r = reply->msg;
+	for (int32_t i = 0; i < r->topics_n; i++)
+		created(j, &r->topics[i]);
 	client_metadata_refresh(t->target);
 	if (!loop_timer_armed(t->soon))
 		loop_timer_set(t->soon, WATCH_MS);
@@ -575,15 +606,9 @@ static void on_source_described(void *arg, enum err e, const struct errmsg *why,
 				const struct rpc_reply *reply)
 {
 	struct job *j = arg;
+	if (!job_answered(j, "describing its configuration at the source", e, why))
+		return;
 	struct topics *t = j->owner;
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	if (e != ERR_OK) {
-		job_failed(j, "describing its configuration at the source", e, why);
-		return;
-	}
 	take_described(j, reply->msg, true);
 	if (j->n == 0) {
 		job_end(j);
@@ -603,27 +628,16 @@ static void on_source_described(void *arg, enum err e, const struct errmsg *why,
 static void on_grown(void *arg, enum err e, const struct errmsg *why, const struct rpc_reply *reply)
 {
 	struct job *j = arg;
+	if (!job_answered(j, "adding partitions at the target", e, why))
+		return;
 	struct topics *t = j->owner;
-	if (t == NULL) {
-		job_free(j);
-		return;
-	}
-	if (e != ERR_OK) {
-		job_failed(j, "adding partitions at the target", e, why);
-		return;
-	}
 	const struct create_partitions_response *r = reply->msg;
 	for (int32_t i = 0; i < r->results_n; i++) {
-		size_t at = job_find(j, r->results[i].name, false);
-		e = err_from_kafka(r->results[i].error_code);
-		if (at == j->n)
-			continue;
-		j->items[at]->retry_ms = loop_now_ms(t->loop) + WATCH_MS;
-		if (e == ERR_OK)
-			continue;
-		struct errmsg text;
-		text_of(&text, "adding partitions at the target", e, r->results[i].error_message);
-		item_problem(t, j->items[at], e, &text);
+		struct item *x =
+			item_answered(j, r->results[i].name, "adding partitions at the target",
+				      r->results[i].error_code, r->results[i].error_message);
+		if (x != NULL)
+			x->retry_ms = loop_now_ms(t->loop) + WATCH_MS;
 	}
 	client_metadata_refresh(t->target);
 	if (!loop_timer_armed(t->soon))
@@ -677,6 +691,7 @@ static struct item *item_get(struct topics *t, const struct client_topic *s)
 		return NULL;
 	}
 	client_metadata_refresh(t->target);
+	t->ev->on_found(t->arg, x->source_name);
 	return x;
 }
 
@@ -714,6 +729,15 @@ static void scan_source(struct topics *t)
 	}
 }
 
+/* A topic that was just made: its leaders may be a moment away. */
+static bool still_coming(const struct item *x, const struct client_topic *g, int64_t now)
+{
+	for (int32_t i = 0; !x->told && now < x->retry_ms && i < g->partitions_n; i++)
+		if (g->partitions[i].leader < 0)
+			return true;
+	return false;
+}
+
 static void tell(struct topics *t, struct item *x, int32_t partitions)
 {
 	const struct topic_info info = {
@@ -723,12 +747,14 @@ static void tell(struct topics *t, struct item *x, int32_t partitions)
 		.partitions = partitions,
 		.compacted = x->compacted,
 		.target_max_batch = x->target_max_batch,
+		.target_stamps = x->target_stamps,
 		.target_made = x->target_made,
+		.target_configs = x->target_configs,
 	};
 	const struct topic_info *was = &x->last_told;
 	if (x->told && was->partitions == partitions && was->compacted == x->compacted &&
 	    was->target_max_batch == x->target_max_batch && was->target_made == x->target_made &&
-	    uuid_eq(&was->source_id, &x->source_id))
+	    was->target_configs == x->target_configs && uuid_eq(&was->source_id, &x->source_id))
 		return;
 	x->told = true;
 	x->last_told = info;
@@ -743,10 +769,13 @@ static enum step item_step(struct topics *t, struct item *x, int64_t now)
 		return STEP_NONE;
 	bool may = now >= x->retry_ms;
 	if (g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
+		/* Also what was just made is unknown until the next metadata. */
+		if (!may)
+			return STEP_NONE;
 		if (x->configs_known)
 			x->target_made++;
 		x->configs_known = false;
-		return may ? STEP_CREATE : STEP_NONE;
+		return STEP_CREATE;
 	}
 	if (g->error != ERR_OK && g->error != ERR_KAFKA_LEADER_NOT_AVAILABLE) {
 		struct errmsg why;
@@ -764,6 +793,8 @@ static enum step item_step(struct topics *t, struct item *x, int64_t now)
 	x->target_id = g->id;
 	if (!x->configs_known || (t->link->sync_configs && now >= x->configs_due_ms))
 		return may ? STEP_CONFIGS : STEP_NONE;
+	if (still_coming(x, g, now))
+		return STEP_NONE;
 	tell(t, x, x->source_partitions < g->partitions_n ? x->source_partitions : g->partitions_n);
 	return x->source_partitions > g->partitions_n && may ? STEP_GROW : STEP_NONE;
 }

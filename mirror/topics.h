@@ -22,10 +22,14 @@ struct topic_info {
 	int32_t partitions;       /* that exist at both ends */
 	bool compacted;           /* source cleanup.policy contains compact */
 	int32_t target_max_batch; /* target's max.message.bytes */
+	bool target_stamps;       /* target's message.timestamp.type is LogAppendTime */
 	uint32_t target_made;     /* grows when the target topic was made again */
+	uint64_t target_configs;  /* another number: the target topic's configuration changed */
 };
 
 struct topics_events {
+	/* The source has a topic that is to be mirrored; it will take a while until it is ready. */
+	void (*on_found)(void *arg, const char *source_name);
 	/* The topic became ready, or what is said of it changed (more partitions, another id, other
 	 * limits). */
 	void (*on_ready)(void *arg, const struct topic_info *t);
@@ -46,7 +50,7 @@ void topics_free(struct topics *t);
 /* Look now, not at the next interval (a leader change or a fault may mean that something moved). */
 void topics_refresh(struct topics *t);
 
-/* Read the target's limits of this topic again (a batch was refused as too large). */
+/* Read the target topic's configuration again (a batch was refused). */
 void topics_recheck_config(struct topics *t, const char *source_name);
 
 /* Called by the owner when either client applied new metadata. */

@@ -55,6 +55,7 @@ struct unit {
 	bool answered; /* its request ended; the answer waits for those before it */
 	enum err answer;
 	int64_t answer_base;
+	bool answer_repeated;
 	int64_t dst;                 /* expected target offset of its first record */
 	uint8_t stamped[BATCH_HEAD]; /* the head that is sent */
 

@@ -86,7 +86,7 @@ struct plog_appended {
  * _INVALID_TIMESTAMP, _UNSUPPORTED_COMPRESSION_TYPE, _UNSUPPORTED_FOR_MESSAGE_FORMAT,
  * _OUT_OF_ORDER_SEQUENCE_NUMBER, _INVALID_PRODUCER_EPOCH: as in Kafka.
  * ERR_KAFKA_INVALID_TXN_STATE: the batch is transactional, which this broker does not offer.
- * ERR_KAFKA_STORAGE_ERROR: disk full or failing; the same append may succeed later.
+ * ERR_KAFKA_KAFKA_STORAGE_ERROR: disk full or failing; the same append may succeed later.
  */
 enum err plog_append(struct plog *l, struct bytes batch, const struct plog_append *how,
 		     struct plog_appended *out, struct errmsg *why) ERR_MUST_USE;
@@ -95,7 +95,7 @@ enum err plog_append(struct plog *l, struct bytes batch, const struct plog_appen
  * The memory is the caller's and must live until `done` or plog_wait_cancel. */
 struct plog_wait {
 	int64_t offset;
-	/* ERR_OK; ERR_KAFKA_STORAGE_ERROR: the sync failed, the records are not acknowledged;
+	/* ERR_OK; ERR_KAFKA_KAFKA_STORAGE_ERROR: the sync failed, the records are not acknowledged;
 	 * ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION: the log was deleted. */
 	void (*done)(struct plog_wait *w, enum err e);
 	struct plog_wait *next, **back; /* the log's */
@@ -123,7 +123,7 @@ struct plog_slice {
  * With `whole_first`, the first batch is given whole even if it is larger. The first batch is the
  * one that holds `offset` or the first after it. Reads indexes and a few batch heads, no records.
  * ERR_KAFKA_OFFSET_OUT_OF_RANGE: below the start or above the end (between the high watermark and
- * the end: no bytes). ERR_KAFKA_STORAGE_ERROR.
+ * the end: no bytes). ERR_KAFKA_KAFKA_STORAGE_ERROR.
  */
 enum err plog_read(struct plog *l, int64_t offset, size_t max, bool whole_first,
 		   struct plog_slice *out, struct errmsg *why) ERR_MUST_USE;

@@ -285,7 +285,7 @@ static void put_name_keys(struct config *c, const struct config_section *in,
 	config_put(c, &p);
 }
 
-static void override(struct config *c, const char *path, const char *value, const char *origin)
+void config_assign(struct config *c, const char *path, const char *value, const char *origin)
 {
 	struct config_put p = {
 		.section = "", .name = "", .key = path, .value = value, .origin = origin};
@@ -326,7 +326,7 @@ void config_override(struct config *c, const char *assignment)
 	}
 	snprintf(path, sizeof path, "%.*s", (int)(eq - assignment), assignment);
 	snprintf(origin, sizeof origin, "--set %s", path);
-	override(c, path, eq + 1, origin);
+	config_assign(c, path, eq + 1, origin);
 }
 
 /* ---- filling ---- */

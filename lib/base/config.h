@@ -115,6 +115,9 @@ void config_object(struct config *c, const char *section, const char *name);
  * list is made if there is none yet. */
 void config_override(struct config *c, const char *assignment);
 
+/* The same for a source that has split path and value itself; `origin` as in config_put. */
+void config_assign(struct config *c, const char *path, const char *value, const char *origin);
+
 /* The names of a section's objects, in the order of their first put; valid until the next put. */
 size_t config_names(struct config *c, const char *section, const char *const **out);
 

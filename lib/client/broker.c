@@ -121,9 +121,20 @@ int32_t broker_id(const struct broker *b)
 	return b->id;
 }
 
+bool broker_is_at(const struct broker *b, const struct endpoint *at)
+{
+	return b->at.port == at->port && bytes_eq_str(at->host, b->at.host);
+}
+
+void broker_identify(struct broker *b, int32_t id)
+{
+	assert(b->id == BROKER_ID_UNKNOWN);
+	b->id = id;
+}
+
 enum err broker_move(struct broker *b, const struct endpoint *to)
 {
-	if (b->at.port == to->port && bytes_eq_str(to->host, b->at.host))
+	if (broker_is_at(b, to))
 		return ERR_OK;
 	char *host = mem_strndup(to->host);
 	if (host == NULL)

@@ -38,6 +38,12 @@ void broker_free(struct broker *b); /* NULL is safe */
 
 int32_t broker_id(const struct broker *b);
 
+/* True if it is told to be at this address. */
+bool broker_is_at(const struct broker *b, const struct endpoint *at);
+
+/* A seed turned out to be this broker of the cluster. */
+void broker_identify(struct broker *b, int32_t id);
+
 /* Follow the broker to where it is now; nothing happens if it is there. ERR_NOMEM: it stays. */
 enum err broker_move(struct broker *b, const struct endpoint *to) ERR_MUST_USE;
 

@@ -411,6 +411,14 @@ bool client_connected(const struct client *c, int32_t node, uint8_t channel)
 	return ch != NULL && channel_ready(ch);
 }
 
+void client_open(struct client *c, int32_t node, uint8_t channel)
+{
+	struct broker *b = brokers_find(c->brokers, node);
+	struct channel *ch = b == NULL ? NULL : broker_channel(b, channel);
+	if (ch != NULL)
+		channel_open(ch);
+}
+
 size_t client_ready(const struct client *c, struct errmsg *why)
 {
 	return brokers_ready(c->brokers, why);

@@ -100,6 +100,10 @@ int16_t client_version(const struct client *c, int32_t node, int16_t api_key);
 /* True when a connection to (node, channel) is ready. */
 bool client_connected(const struct client *c, int32_t node, uint8_t channel);
 
+/* Open the connection that calls to (node, channel) will use, so that the first does not wait for
+ * it. Nothing happens if it is open, or if the metadata do not have the node. */
+void client_open(struct client *c, int32_t node, uint8_t channel);
+
 /* Ready connections to any broker: 0 means that the cluster cannot be reached now; the reason is in
  * `why` (may be NULL). */
 size_t client_ready(const struct client *c, struct errmsg *why);

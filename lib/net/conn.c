@@ -529,6 +529,8 @@ static struct conn *new_conn(struct loop *l, const struct conn_options *o,
 	c->work.arg = c;
 	outq_init(&c->outq);
 	framer_init(&c->framer, o->frame_max, o->pool);
+	if (o->admits != NULL)
+		framer_admit(&c->framer, o->large_max, o->admits);
 	c->timer = loop_timer_new(l, on_timer, c);
 	if (c->timer == NULL)
 		goto err_after_conn;
@@ -639,6 +641,22 @@ void conn_pause(struct conn *c, bool paused)
 	/* Also to go on with frames that were received already, or to stop waiting. */
 	if (c->state == OPEN)
 		defer_work(c, paused ? 0 : WORK_READ);
+}
+
+void conn_set_frame_max(struct conn *c, size_t frame_max)
+{
+	assert(frame_max >= 1 && frame_max <= INT32_MAX);
+	c->framer.frame_max = frame_max;
+}
+
+bool conn_mid_frame(const struct conn *c)
+{
+	return c->fd >= 0 && !framer_at_boundary(&c->framer);
+}
+
+size_t conn_frame_bytes(const struct conn *c)
+{
+	return c->fd >= 0 && c->framer.frame != NULL ? c->framer.got : 0;
 }
 
 const char *conn_name(const struct conn *c)

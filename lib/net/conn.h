@@ -38,6 +38,10 @@ struct conn_events {
 
 struct conn_options {
 	size_t frame_max; /* bytes, 1..INT32_MAX; larger frames kill the connection (ERR_LIMIT) */
+	/* Frames over `frame_max`, up to `large_max`, are received if `admits` says yes to their first 8
+	 * bytes. NULL: none. */
+	size_t large_max;
+	bool (*admits)(const uint8_t head[8]);
 	/* Where received frames come from, counted by their declared size (ERR_NOMEM when it is at
 	 * its limit). Borrowed; NULL: plain memory. */
 	struct frame_pool *pool;
@@ -79,6 +83,13 @@ size_t conn_unsent(const struct conn *c);
 /* Stop or go on reading (back-pressure): while paused no frame is delivered. The end of the peer is
  * then noticed only when the connection is resumed or written to. */
 void conn_pause(struct conn *c, bool paused);
+
+/* Change `frame_max` for frames that begin from now on. */
+void conn_set_frame_max(struct conn *c, size_t frame_max);
+
+/* True if a frame has begun to arrive and is not complete; how much of it is there. */
+bool conn_mid_frame(const struct conn *c);
+size_t conn_frame_bytes(const struct conn *c);
 
 /* "host:port" for messages; lives as long as the connection. */
 const char *conn_name(const struct conn *c);

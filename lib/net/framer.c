@@ -19,11 +19,20 @@ void framer_init(struct framer *f, size_t frame_max, struct frame_pool *pool)
 {
 	assert(frame_max >= 1 && frame_max <= INT32_MAX);
 	f->frame_max = frame_max;
+	f->large_max = 0;
+	f->admits = NULL;
 	f->pool = pool;
 	f->frame = NULL;
 	f->got = 0;
 	f->at = f->end = 0;
 	f->started = false;
+}
+
+void framer_admit(struct framer *f, size_t max, bool (*admits)(const uint8_t head[FRAMER_HEAD]))
+{
+	assert(max <= INT32_MAX);
+	f->large_max = max;
+	f->admits = admits;
 }
 
 void framer_fini(struct framer *f)
@@ -44,7 +53,7 @@ size_t framer_room(struct framer *f, struct iovec iov[2])
 		f->end -= f->at;
 		f->at = 0;
 	}
-	assert(f->end < PREFIX);
+	assert(f->end < PREFIX + FRAMER_HEAD);
 	iov[n++] = (struct iovec){f->stage + f->end, sizeof f->stage - f->end};
 	return n;
 }
@@ -83,7 +92,11 @@ static const char *foreign_protocol(uint32_t head)
 static enum err start_frame(struct framer *f, struct errmsg *why)
 {
 	uint32_t head = be32_get(f->stage + f->at);
-	if (head == 0 || head > f->frame_max) {
+	bool large = head > f->frame_max && head <= f->large_max;
+	if (large && f->end - f->at < PREFIX + FRAMER_HEAD)
+		return ERR_OK;
+	large = large && f->admits(f->stage + f->at + PREFIX);
+	if (head == 0 || (head > f->frame_max && !large)) {
 		const char *foreign = f->started ? NULL : foreign_protocol(head);
 		if (foreign != NULL)
 			return errmsg_set(why, ERR_MALFORMED, "%s", foreign);

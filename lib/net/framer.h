@@ -13,10 +13,12 @@
 #include "lib/base/err.h"
 #include "lib/base/frame.h"
 
-enum { FRAMER_STAGE = 4096 };
+enum { FRAMER_STAGE = 4096, FRAMER_HEAD = 8 };
 
 struct framer {
 	size_t frame_max;
+	size_t large_max; /* see framer_admit; 0: not used */
+	bool (*admits)(const uint8_t head[FRAMER_HEAD]);
 	struct frame_pool *pool;
 	struct frame *frame; /* the frame being received, or NULL */
 	size_t got;          /* bytes of it that are there */
@@ -28,6 +30,10 @@ struct framer {
 /* `frame_max`: 1..INT32_MAX. `pool`: where frames come from, borrowed; NULL: plain memory. */
 void framer_init(struct framer *f, size_t frame_max, struct frame_pool *pool);
 void framer_fini(struct framer *f);
+
+/* Receive also frames that are larger than `frame_max`, up to `max`, if `admits` says yes to their
+ * first bytes. */
+void framer_admit(struct framer *f, size_t max, bool (*admits)(const uint8_t head[FRAMER_HEAD]));
 
 /* Where the next bytes go: one or two pieces. Only after framer_next gave none. */
 size_t framer_room(struct framer *f, struct iovec iov[2]);

@@ -30,6 +30,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/net/http_parse.h"
+#include "lib/net/http_routes.h"
 #include "lib/net/listener.h"
 #include "lib/net/sock.h"
 
@@ -48,19 +49,13 @@ struct http_conn {
 	struct event readable, writable;
 	enum { READING, REPLYING, CLOSING } state;
 	bool keep_alive;
+	bool local; /* the client is on this host */
 	int64_t deadline_ms;
 	size_t drained;
 	struct buf out;
 	size_t out_at;
 	size_t in_n;
 	uint8_t in[HTTP_HEADER_MAX];
-};
-
-struct http_route {
-	struct http_route *next;
-	char *path;
-	http_handler *fn;
-	void *arg;
 };
 
 struct http_server {
@@ -70,8 +65,7 @@ struct http_server {
 	struct http_conn *conns; /* the newest first */
 	unsigned conns_n;
 	size_t pending;
-	struct http_route *routes;
-	struct http_route **routes_tail;
+	struct http_routes routes;
 	bool loopback;
 	char host[HOST_MAX]; /* as given, without brackets */
 };
@@ -79,6 +73,7 @@ struct http_server {
 struct http_request {
 	struct http_conn *conn;
 	struct http_head head;
+	struct bytes name; /* what stands for the route's "*" */
 	const char *extra; /* header lines */
 	bool replied;
 	struct arena arena;
@@ -167,28 +162,14 @@ void http_reply(struct http_request *req, int status, const char *type, struct b
 	s->pending += c->out.len;
 }
 
-static void http_reply_text(struct http_request *req, int status, const char *text)
-{
-	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
-}
-
 /* 404, with what there is instead. */
 static void http_reply_not_found(const struct http_server *s, struct http_request *req)
 {
 	struct buf b;
 	buf_init(&b, 16 * 1024);
-	buf_put_str(&b, "Not found. This server has:\n");
-	for (const struct http_route *r = s->routes; r != NULL; r = r->next)
-		buf_printf(&b, "  %s\n", r->path);
+	http_routes_print(&s->routes, &b);
 	http_reply(req, 404, "text/plain; charset=utf-8", buf_bytes(&b));
 	buf_fini(&b);
-}
-
-/* Refuse what cannot be followed by another request. */
-static void http_refuse(struct http_request *req, int status, const char *text)
-{
-	req->conn->keep_alive = false;
-	http_reply_text(req, status, text);
 }
 
 /* ---- requests ---- */
@@ -202,36 +183,20 @@ static bool http_host_good(const struct http_server *s, struct bytes host)
 	       http_parse_host_is(host, ours, sizeof ours / sizeof *ours);
 }
 
-static const struct http_route *http_find_route(const struct http_server *s, struct bytes path)
+static void http_dispatch(const struct http_server *s, struct http_request *req, int parsed)
 {
-	for (const struct http_route *r = s->routes; r != NULL; r = r->next)
-		if (bytes_eq_str(path, r->path))
-			return r;
-	return NULL;
-}
-
-static void http_dispatch(const struct http_server *s, struct http_request *req, int status)
-{
-	const struct http_route *r = status == 200 ? http_find_route(s, req->head.path) : NULL;
-	if (status == 431) {
-		http_refuse(req, 431, "The request's headers are too large.\n");
-	} else if (status != 200) {
-		http_refuse(req, status, "This is no HTTP/1.1 request that we can read.\n");
-	} else if (!http_host_good(s, req->head.host)) {
-		http_refuse(req, 403,
-			    "This server listens on loopback and serves only requests for "
-			    "localhost, 127.0.0.1 or [::1].\n");
-	} else if (r == NULL) {
-		req->conn->keep_alive = req->conn->keep_alive && !req->head.has_body;
+	const struct http_asker asker = {.named_us = http_host_good(s, req->head.host),
+					 .local = req->conn->local};
+	const struct http_verdict v = http_routes_judge(&s->routes, parsed, &req->head, &asker);
+	req->conn->keep_alive = req->conn->keep_alive && !v.hang_up;
+	req->extra = v.extra;
+	req->name = v.name;
+	if (v.status == 200)
+		v.route->fn(v.route->arg, req);
+	else if (v.status == 404)
 		http_reply_not_found(s, req);
-	} else if (req->head.method == HTTP_OTHER) {
-		req->extra = "Allow: GET, HEAD\r\n";
-		http_refuse(req, 405, "Only GET and HEAD are served.\n");
-	} else if (req->head.has_body) {
-		http_refuse(req, 400, "A request with a body is not served.\n");
-	} else {
-		r->fn(r->arg, req);
-	}
+	else
+		http_reply(req, v.status, "text/plain; charset=utf-8", bytes_str(v.text));
 }
 
 /* Answer the request at the start of the input, if it is whole. */
@@ -256,9 +221,19 @@ static void http_take_request(struct http_conn *c)
 	memmove(c->in, c->in + req.head.n, c->in_n);
 }
 
+const char *http_request_name(struct http_request *req)
+{
+	return req->name.p == NULL ? NULL : http_parse_segment(req->name, &req->arena);
+}
+
 const char *http_request_query(struct http_request *req, const char *name)
 {
 	return http_parse_query(req->head.query, name, &req->arena);
+}
+
+bool http_request_only(struct http_request *req, const char *const *names, size_t n)
+{
+	return http_parse_query_only(req->head.query, names, n, &req->arena);
 }
 
 /* ---- connections ---- */
@@ -368,6 +343,29 @@ static void http_tick(void *arg)
 		loop_timer_set(s->tick, TICK_MS);
 }
 
+static bool http_is_loopback(const struct sockaddr *sa)
+{
+	if (sa->sa_family == AF_INET) {
+		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
+		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
+	}
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
+	if (sa->sa_family != AF_INET6)
+		return false;
+	const uint8_t *a = in6->sin6_addr.s6_addr;
+	/* On a socket for both families, IPv4 comes as ::ffff:127.0.0.1. */
+	return IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr) ||
+	       (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) && a[12] == 127);
+}
+
+static bool http_is_local(int fd)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t n = sizeof peer;
+	return getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
+	       http_is_loopback((struct sockaddr *)&peer);
+}
+
 /* At the limit: let go of the connection that has been without a request for longest. */
 static bool http_make_room(struct http_server *s)
 {
@@ -397,6 +395,7 @@ static void http_on_accept(void *arg, int fd)
 	memset(c, 0, offsetof(struct http_conn, in));
 	c->server = s;
 	c->fd = fd;
+	c->local = http_is_local(fd);
 	c->state = READING;
 	c->deadline_ms = loop_now_ms(s->loop) + HTTP_REQUEST_MS;
 	event_assign(&c->readable, loop_base(s->loop), fd, EV_READ, http_on_event, c);
@@ -436,16 +435,6 @@ static bool http_parse_listen(struct http_server *s, const char *listen, uint16_
 	return value <= UINT16_MAX;
 }
 
-static bool http_is_loopback(const struct sockaddr *sa)
-{
-	if (sa->sa_family == AF_INET) {
-		const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)sa;
-		return ntohl(in->sin_addr.s_addr) >> 24 == 127;
-	}
-	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)sa;
-	return sa->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&in6->sin6_addr);
-}
-
 /* Is every address of `host` on loopback? */
 static bool http_host_is_loopback(const char *host)
 {
@@ -469,7 +458,7 @@ enum err http_server_new(struct loop *l, const char *listen, struct http_server 
 	if (s == NULL)
 		return e;
 	s->loop = l;
-	s->routes_tail = &s->routes;
+	http_routes_init(&s->routes);
 	s->tick = loop_timer_new(l, http_tick, s);
 	if (s->tick == NULL)
 		goto err_after_new;
@@ -502,31 +491,20 @@ void http_server_free(struct http_server *s)
 	while (s->conns != NULL)
 		http_conn_free(s->conns);
 	loop_timer_free(s->tick);
-	while (s->routes != NULL) {
-		struct http_route *r = s->routes;
-		s->routes = r->next;
-		mem_free(r->path);
-		mem_free(r);
-	}
+	http_routes_fini(&s->routes);
 	mem_free(s);
 }
 
 enum err http_server_route(struct http_server *s, const char *path, http_handler *fn, void *arg)
 {
+	assert(path[0] == '/' && strchr(path, '*') == NULL);
+	return http_routes_add(&s->routes, path, false, fn, arg);
+}
+
+enum err http_server_action(struct http_server *s, const char *path, http_handler *fn, void *arg)
+{
 	assert(path[0] == '/');
-	struct http_route *r = mem_zalloc(1, sizeof *r);
-	if (r == NULL)
-		return ERR_NOMEM;
-	r->path = mem_strdup(path);
-	if (r->path == NULL) {
-		mem_free(r);
-		return ERR_NOMEM;
-	}
-	r->fn = fn;
-	r->arg = arg;
-	*s->routes_tail = r;
-	s->routes_tail = &r->next;
-	return ERR_OK;
+	return http_routes_add(&s->routes, path, true, fn, arg);
 }
 
 uint16_t http_server_port(const struct http_server *s)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A small HTTP/1.1 server for metrics, health and the JSON API: exact routes, GET and HEAD only,
- * limits on sizes, on connections, on memory and on the time that each step may take, a Host check
- * against DNS rebinding when it listens on loopback.
+ * A small HTTP/1.1 server for metrics, health and the JSON API: pages by GET and HEAD, actions by
+ * POST without a body, limits on sizes, on connections, on memory and on the time that each step
+ * may take, a Host check against DNS rebinding when it listens on loopback. Who may ask for an
+ * action: http_routes.h.
  *
  * It never answers with anything that a cache may keep or a browser may run from elsewhere:
  * Cache-Control, X-Content-Type-Options and Content-Security-Policy are set on every reply.
@@ -48,9 +49,20 @@ unsigned http_server_connections(const struct http_server *s);
 enum err http_server_route(struct http_server *s, const char *path, http_handler *fn,
 			   void *arg) ERR_MUST_USE;
 
+/* The same for an action. One segment of `path` may be "*": any name, see http_request_name. */
+enum err http_server_action(struct http_server *s, const char *path, http_handler *fn,
+			    void *arg) ERR_MUST_USE;
+
+/* What stands in the request's path where the route's has "*", decoded; NULL if malformed, or if
+ * the route has none. Lives as long as the request. */
+const char *http_request_name(struct http_request *req);
+
 /* The value of the first query parameter of that name, decoded; NULL if absent or malformed. Lives
  * as long as the request. */
 const char *http_request_query(struct http_request *req, const char *name);
+
+/* True if the query has no other parameters than these, and all of it can be decoded. */
+bool http_request_only(struct http_request *req, const char *const *names, size_t n);
 
 /* `status` 200..599; `type` such as "application/json". The body is copied; HEAD gets its length
  * only. */

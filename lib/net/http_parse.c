@@ -89,6 +89,7 @@ static int parse_request_line(struct bytes line, struct http_head *h)
 			return 400;
 	h->method = bytes_eq_str(method, "GET")    ? HTTP_GET
 		    : bytes_eq_str(method, "HEAD") ? HTTP_HEAD
+		    : bytes_eq_str(method, "POST") ? HTTP_POST
 						   : HTTP_OTHER;
 	if (!starts_with(line, "HTTP/"))
 		return 400;
@@ -141,6 +142,8 @@ static bool parse_field(struct bytes line, struct http_head *h, struct seen *see
 		h->has_body = h->has_body || !bytes_eq_str(value, "0");
 	} else if (is_no_case(name, "Transfer-Encoding")) {
 		h->has_body = true;
+	} else if (is_no_case(name, "X-Farshore")) {
+		h->marked = bytes_eq_str(value, "1");
 	} else if (is_no_case(name, "Connection")) {
 		parse_connection(value, h);
 	}
@@ -206,13 +209,13 @@ static int hex_digit(uint8_t c)
 	return -1;
 }
 
-/* A decoded, NUL-terminated copy; NULL for a bad escape or a NUL in it. */
-static char *decode(struct bytes s, struct arena *a)
+/* A decoded, NUL-terminated copy; NULL for a bad escape or a NUL in it. `plus`: "+" is a blank. */
+static char *decode(struct bytes s, bool plus, struct arena *a)
 {
 	char *out = arena_zalloc(a, s.n + 1, 1);
 	size_t n = 0;
 	for (size_t i = 0; i < s.n && out != NULL; i++) {
-		int c = s.p[i] == '+' ? ' ' : s.p[i];
+		int c = plus && s.p[i] == '+' ? ' ' : s.p[i];
 		if (c == '%') {
 			int hi = s.n - i < 3 ? -1 : hex_digit(s.p[i + 1]);
 			int lo = s.n - i < 3 ? -1 : hex_digit(s.p[i + 2]);
@@ -226,21 +229,51 @@ static char *decode(struct bytes s, struct arena *a)
 	return out;
 }
 
+const char *http_parse_segment(struct bytes segment, struct arena *a)
+{
+	return decode(segment, false, a);
+}
+
+/* Cut the first "key=value" off a query; a key alone has the value "". */
+static void cut_parameter(struct bytes *query, bool *more, struct bytes *key, struct bytes *value)
+{
+	*more = cut_at(query, '&', value);
+	if (!*more)
+		*value = *query;
+	if (!cut_at(value, '=', key)) {
+		*key = *value;
+		*value = bytes_of("", 0);
+	}
+}
+
 const char *http_parse_query(struct bytes query, const char *name, struct arena *a)
 {
 	bool more = query.p != NULL;
 	while (more) {
-		struct bytes item, key;
-		more = cut_at(&query, '&', &item);
-		if (!more)
-			item = query;
-		if (!cut_at(&item, '=', &key)) {
-			key = item;
-			item = bytes_of("", 0);
-		}
-		const char *decoded = decode(key, a);
+		struct bytes key, value;
+		cut_parameter(&query, &more, &key, &value);
+		const char *decoded = decode(key, true, a);
 		if (decoded != NULL && strcmp(decoded, name) == 0)
-			return decode(item, a);
+			return decode(value, true, a);
 	}
 	return NULL;
+}
+
+bool http_parse_query_only(struct bytes query, const char *const *names, size_t n, struct arena *a)
+{
+	uint32_t seen = 0;
+	bool more = query.p != NULL;
+	while (more) {
+		struct bytes key, value;
+		cut_parameter(&query, &more, &key, &value);
+		const char *decoded = decode(key, true, a);
+		size_t i = 0;
+		while (decoded != NULL && i < n && strcmp(decoded, names[i]) != 0)
+			i++;
+		if (decoded == NULL || i == n || decode(value, true, a) == NULL ||
+		    (seen & UINT32_C(1) << i) != 0)
+			return false;
+		seen |= UINT32_C(1) << i;
+	}
+	return true;
 }

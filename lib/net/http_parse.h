@@ -6,7 +6,7 @@
 #include "lib/base/arena.h"
 #include "lib/base/bytes.h"
 
-enum http_method { HTTP_GET, HTTP_HEAD, HTTP_OTHER };
+enum http_method { HTTP_GET, HTTP_HEAD, HTTP_POST, HTTP_OTHER };
 
 /* Slices of the input. */
 struct http_head {
@@ -16,6 +16,7 @@ struct http_head {
 	struct bytes host;  /* whom the client means to talk to, with port; null: not said */
 	bool keep_alive;
 	bool has_body; /* or says that it has */
+	bool marked;   /* has the header "X-Farshore: 1" */
 	size_t n;      /* bytes of the head, its empty line included */
 };
 
@@ -27,8 +28,16 @@ int http_parse_head(struct bytes in, struct http_head *h);
  * IPv6 address in `host` is in brackets, in `names` it is not. */
 bool http_parse_host_is(struct bytes host, const char *const *names, size_t n);
 
+/* A part of the path with its escapes decoded ("%20"; "+" is itself), in the arena; NULL if
+ * malformed, with a NUL in it, or when out of memory. */
+const char *http_parse_segment(struct bytes segment, struct arena *a);
+
 /* The value of the first parameter `name` in a query, decoded ("+" and "%20" are blanks), in the
  * arena; NULL if absent, malformed, with a NUL in it, or when out of memory. */
 const char *http_parse_query(struct bytes query, const char *name, struct arena *a);
+
+/* True if the query, taken apart as above, has parameters of these names alone, none twice, and
+ * each can be decoded. At most 32 names. */
+bool http_parse_query_only(struct bytes query, const char *const *names, size_t n, struct arena *a);
 
 #endif

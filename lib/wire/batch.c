@@ -71,7 +71,7 @@ void batch_head_put(uint8_t p[BATCH_HEAD], const struct batch_head *h)
 
 /* What is wrong with the numbers of a head of magic 2, or NULL. `payload` is the number of bytes
  * after the head. */
-static const char *batch_head_fault(const struct batch_head *h, int64_t payload)
+static const char *numbers_fault(const struct batch_head *h, int64_t payload)
 {
 	if (h->last_offset_delta < 0)
 		return "the last offset delta is negative";
@@ -116,6 +116,19 @@ static int32_t batch_length_min(int8_t magic)
 	}
 }
 
+const char *batch_head_fault(const struct batch_head *h)
+{
+	int32_t min = batch_length_min(2);
+
+	if (h->magic != 2)
+		return "no such format";
+	if (h->length < min)
+		return "the length is less than a head";
+	if (h->base_offset < 0 || h->base_offset == INT64_MAX)
+		return "the offset is out of range";
+	return numbers_fault(h, h->length - min);
+}
+
 enum batch_walk_result batch_walk_next(struct batch_walk *w, struct batch_head *h,
 				       struct bytes *whole, struct errmsg *why)
 {
@@ -140,7 +153,7 @@ enum batch_walk_result batch_walk_next(struct batch_walk *w, struct batch_head *
 		return BATCH_WALK_END;
 	if (h->magic == 2) {
 		batch_head_get(p, h);
-		const char *fault = batch_head_fault(h, h->length - min);
+		const char *fault = numbers_fault(h, h->length - min);
 		if (fault != NULL)
 			return batch_walk_fault(h, fault, why);
 	} else {

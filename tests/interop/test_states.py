@@ -92,6 +92,20 @@ def test_record_too_large_is_refused(pair: Pair, topic: Topic) -> None:
         assert_same(pair.source, name, pair.target, mirrored)
 
 
+def test_refused_is_tried_again_when_the_target_was_mended(pair: Pair, topic: Topic) -> None:
+    """F31, M5: at once when the topic's configuration changed, not at the next half minute."""
+    name, mirrored = topic("t"), f"east.{topic('t')}"
+    two_partitions(pair, name)
+    pair.source.produce(name, [Record(b"large", b"x" * (2 << 20)), *numbered(10)], 0, **LARGE)
+    with pair.mirror(name, more={"config.properties.exclude": "max.message.bytes"}) as mirror:
+        mirror.wait_state("REFUSED", name)
+        time.sleep(2)
+        assert mirror.wait_state("REFUSED", name)["target_position"] == 1000
+        pair.target.alter_config(mirrored, max_message_bytes=4 << 20)
+        assert_same(pair.source, name, pair.target, mirrored, 10)
+        mirror.wait_state("ACTIVE", name)
+
+
 # -- DATA_LOSS
 
 

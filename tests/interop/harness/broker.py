@@ -64,6 +64,7 @@ class Broker:
         self.ports = {name: free_port() for name in LISTENERS}
         self.proxy_port = free_port()
         self.folder = cluster.folder / f"node{node}"
+        self.data = self.folder / "data"
         self.process: Process | None = None
 
     def address(self, listener: str = "PLAINTEXT") -> str:
@@ -89,7 +90,7 @@ class Broker:
                 f"{name}:{protocol}" for name, protocol in LISTENERS.items()
             ),
             "inter.broker.listener.name": "PLAINTEXT",
-            "log.dirs": str(self.folder / "data"),
+            "log.dirs": str(self.data),
             "offsets.topic.replication.factor": replication,
             "transaction.state.log.replication.factor": replication,
             "transaction.state.log.min.isr": "1",
@@ -119,13 +120,12 @@ class Broker:
         self.folder.mkdir(parents=True)
         lines = [f"{key}={value}" for key, value in self.properties().items()]
         (self.folder / "server.properties").write_text("\n".join(lines) + "\n")
-        data = self.folder / "data"
-        data.mkdir()
-        (data / "meta.properties").write_text(
+        self.data.mkdir()
+        (self.data / "meta.properties").write_text(
             f"version=1\nnode.id={self.node}\ndirectory.id={_kafka_uuid()}\n"
             f"cluster.id={self.cluster.id}\n"
         )
-        shutil.copy(_formatted(), data / FORMATTED)
+        shutil.copy(_formatted(), self.data / FORMATTED)
 
     def start(self) -> None:
         flags = self.cluster.jvm_flags
@@ -160,9 +160,17 @@ class Broker:
         if self.process is not None:
             self.process.kill()
 
+    def restart(self) -> None:
+        """A clean stop, and the same broker again."""
+        self.stop()
+        self.start()
+        self.wait_ready()
+
 
 class Cluster:
     """Some brokers. `overrides` are server properties; the heap and flags are the JVMs'."""
+
+    broker_class: type[Broker] = Broker
 
     def __init__(
         self,
@@ -182,7 +190,7 @@ class Cluster:
         self.overrides = overrides or {}
         self.heap = heap
         self.jvm_flags = jvm_flags
-        self.brokers = [Broker(self, node) for node in range(1, nodes + 1)]
+        self.brokers = [self.broker_class(self, node) for node in range(1, nodes + 1)]
         for broker in self.brokers:
             broker.prepare()
 

@@ -5,11 +5,13 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from .paths import CACHE, INTEROP
 
 POM = INTEROP / "pom.xml"
+SOURCES = INTEROP / "java"
 LOG4J = INTEROP / "log4j2.properties"
 
 # Tests start JVMs often and run them briefly: the first compiler alone and the smallest collector.
@@ -44,6 +46,24 @@ def jars() -> Path:
     return folder
 
 
+def classes() -> Path:
+    """The folder of the tests' own classes, compiled on first use and whenever they change."""
+    sources = sorted(SOURCES.glob("*.java"))
+    want = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    folder = CACHE / "classes" / want
+    if not folder.exists():
+        made = Path(tempfile.mkdtemp(dir=jars().parent))
+        subprocess.run(
+            ["javac", "-proc:none", "-cp", f"{jars()}/*", "-d", str(made), *map(str, sources)],
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+        shutil.rmtree(folder.parent, ignore_errors=True)
+        folder.parent.mkdir()
+        made.rename(folder)
+    return folder
+
+
 def command(
     main: str, *args: str, heap: str = "-Xmx384m", flags: list[str] | None = None
 ) -> list[str]:
@@ -60,3 +80,11 @@ def command(
         main,
         *args,
     ]
+
+
+def own_command(main: str, *args: str) -> list[str]:
+    """The same for one of the tests' own classes; its log goes to stderr."""
+    words = command(main, *args)
+    words[words.index("-cp") + 1] += f":{classes()}"
+    words.insert(1, "-Dtests.log=SYSTEM_ERR")
+    return words

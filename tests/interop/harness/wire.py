@@ -73,7 +73,7 @@ class Field:
         if self.type == "uuid":
             return bytes(16)
         if self.type in FIXED:
-            return int(self.default or 0) if self.type != "bool" else self.default == "true"
+            return int(self.default or "0", 0) if self.type != "bool" else self.default == "true"
         return {}
 
 

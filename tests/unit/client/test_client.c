@@ -227,6 +227,30 @@ static void test_channel_backs_off(void **state)
 	cluster_fini(&t);
 }
 
+/* A broker that is advertised at the bootstrap address is known by the connection that is there. */
+static void test_seed_is_the_broker(void **state)
+{
+	(void)state;
+	struct cluster t;
+	cluster_init(&t, 1);
+	cluster_client_ready(&t);
+	assert_true(client_connected(t.client, 0, CLIENT_CHANNEL_CONTROL));
+	struct fate f = {0};
+	fate_call(&f, &t, 0, CLIENT_CHANNEL_CONTROL, 0);
+	cluster_wait(&t, &f.done, 1);
+	cluster_refresh(&t);
+	assert_int_equal(f.e, ERR_OK);
+	assert_int_equal(scripted_peer_accepted(t.peers[0]), 1);
+	/* The list has the address still: it leads back when the broker was away. */
+	cluster_kill(&t, 0);
+	cluster_settle(&t);
+	assert_int_equal(client_ready(t.client, NULL), 0);
+	cluster_restart(&t, 0);
+	unsigned n = t.applied;
+	cluster_wait(&t, &t.applied, n + 1);
+	cluster_fini(&t);
+}
+
 /* Once a known broker is connected the bootstrap connection goes. */
 static bool one_connection(struct cluster *t)
 {
@@ -238,7 +262,12 @@ static void test_seed_is_released(void **state)
 {
 	(void)state;
 	struct cluster t;
+	char alias[32];
 	cluster_init(&t, 1);
+	snprintf(alias, sizeof alias, "127.1:%u", scripted_peer_port(t.peers[0]));
+	const char *const list[] = {alias};
+	t.options.bootstrap = list;
+	t.options.bootstrap_n = 1;
 	cluster_client_ready(&t);
 	cluster_wait_for(&t, one_connection);
 	assert_true(client_connected(t.client, 0, CLIENT_CHANNEL_CONTROL));
@@ -305,10 +334,9 @@ static void test_rebootstrap_required(void **state)
 	struct cluster t;
 	cluster_init(&t, 1);
 	cluster_client_ready(&t);
-	cluster_wait_for(&t, one_connection);
 	t.error = 129;
 	client_metadata_refresh(t.client);
-	while (scripted_peer_accepted(t.peers[0]) < 3)
+	while (scripted_peer_accepted(t.peers[0]) < 2)
 		loop_turn(t.loop, 5);
 	t.error = 0;
 	unsigned n = t.applied;
@@ -323,7 +351,6 @@ static void test_log_lines(void **state)
 	struct cluster t;
 	cluster_init(&t, 1);
 	cluster_client_ready(&t);
-	cluster_wait_for(&t, one_connection);
 	cluster_refresh(&t); /* so that the connection has been of use */
 	cluster_kill(&t, 0);
 	for (int i = 0; i < 20; i++)
@@ -381,6 +408,35 @@ static void test_call_routes(void **state)
 	assert_false(client_connected(t.client, 0, CLIENT_CHANNEL_FETCH));
 	assert_int_equal(client_version(t.client, 0, WIRE_API_LIST_GROUPS), f[0].version);
 	assert_int_equal(client_version(t.client, 9, WIRE_API_LIST_GROUPS), -1);
+	cluster_fini(&t);
+}
+
+/* A connection that is opened ahead is the one that the first call takes. */
+static bool all_open(struct cluster *t)
+{
+	return client_connected(t->client, 0, CLIENT_CHANNEL_PRODUCE) &&
+	       client_connected(t->client, 1, CLIENT_CHANNEL_FETCH);
+}
+
+static void test_open_ahead(void **state)
+{
+	(void)state;
+	struct cluster t;
+	cluster_init(&t, 2);
+	cluster_client_ready(&t);
+	client_open(t.client, 0, CLIENT_CHANNEL_PRODUCE);
+	client_open(t.client, 0, CLIENT_CHANNEL_PRODUCE);
+	client_open(t.client, 1, CLIENT_CHANNEL_FETCH);
+	client_open(t.client, 7, CLIENT_CHANNEL_FETCH);
+	client_open(t.client, -1, CLIENT_CHANNEL_FETCH);
+	cluster_wait_for(&t, all_open);
+	unsigned before = scripted_peer_accepted(t.peers[0]);
+	client_open(t.client, 0, CLIENT_CHANNEL_PRODUCE);
+	struct fate f = {0};
+	fate_call(&f, &t, 0, CLIENT_CHANNEL_PRODUCE, 0);
+	cluster_wait(&t, &f.done, 1);
+	assert_int_equal(f.e, ERR_OK);
+	assert_int_equal(scripted_peer_accepted(t.peers[0]), before);
 	cluster_fini(&t);
 }
 
@@ -703,6 +759,7 @@ int main(void)
 		cmocka_unit_test(test_bootstrap_backs_off),
 		cmocka_unit_test(test_back_off_grows),
 		cmocka_unit_test(test_channel_backs_off),
+		cmocka_unit_test(test_seed_is_the_broker),
 		cmocka_unit_test(test_seed_is_released),
 		cmocka_unit_test(test_advertised_wrong),
 		cmocka_unit_test(test_falls_back_to_bootstrap),
@@ -710,6 +767,7 @@ int main(void)
 		cmocka_unit_test(test_log_lines),
 		cmocka_unit_test(test_log_membership),
 		cmocka_unit_test(test_call_routes),
+		cmocka_unit_test(test_open_ahead),
 		cmocka_unit_test(test_controller_unknown_asks_any),
 		cmocka_unit_test(test_call_times_out),
 		cmocka_unit_test(test_call_times_out_waiting),

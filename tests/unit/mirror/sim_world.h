@@ -55,6 +55,7 @@ struct sim_event {
 	uint64_t token; /* of the asker; not the present one: nobody waits for it */
 	int64_t number;
 	enum err err;
+	bool repeated; /* an answer: the batch was there before */
 	struct unit *unit;
 	void *what;
 };
@@ -74,6 +75,7 @@ struct sim_conn {
 	struct sim_request *head, **tail;
 	bool dead;          /* nobody hears the answers */
 	bool waits;         /* the head was appended and waits to be replicated */
+	bool repeated;      /* it was there before */
 	int64_t base, need; /* then */
 	int64_t answered;   /* when the last answer goes out */
 };

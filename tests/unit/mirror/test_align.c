@@ -430,6 +430,93 @@ static void test_count_random(void **state)
 	printf("%lld records verified\n", (long long)verified);
 }
 
+static struct align *start_verify(const struct copy *c, int64_t producer)
+{
+	const struct align_options o = {.src = c->s,
+					.dst = c->t,
+					.dst_end = c->log.end,
+					.verify = true,
+					.producer_id = producer,
+					.decode_max = DECODE_MAX};
+	struct align *a;
+	assert_int_equal(align_new(&o, &a), ERR_OK);
+	return a;
+}
+
+/* Verified: every record is compared, and the result is that of counting. A batch of another
+ * producer is told from a changed record, wherever they are. */
+static void test_verify_random(void **state)
+{
+	(void)state;
+	uint64_t seed = rng_seed("verify");
+	static struct source s;
+	static struct copy c;
+	for (int64_t round = 0; round < rng_scale(1000); round++) {
+		struct rng g = {seed + (uint64_t)round};
+		source_make(&g, &s, rng_one_in(&g, 3));
+		s.ids = INT64_MAX;
+		if (s.n == 0) {
+			buf_fini(&s.log.bytes);
+			continue;
+		}
+		copy_make(&g, &s, &c);
+		struct align *a = start_verify(&c, 78);
+		drive(&g, a, &s.log, &c.log);
+		assert_int_equal(align_need(a), ALIGN_MISMATCH);
+		assert_true(align_result(a)->foreign);
+		align_free(a);
+		a = start_verify(&c, 77);
+		drive(&g, a, &s.log, &c.log);
+		assert_int_equal(align_need(a), ALIGN_DONE);
+		const struct align_result *r = align_result(a);
+		assert_int_equal(r->records, c.copied - c.stored);
+		assert_int_equal(r->verified, r->records);
+		assert_true(r->src > s.committed[c.copied - 1].offset);
+		check_table(&s, &c, a, NULL);
+		align_free(a);
+		copy_free(&s, &c);
+	}
+}
+
+/* One record of what was copied after the table was stored is not the source's any more. */
+static void test_verify_finds_a_changed_record(void **state)
+{
+	(void)state;
+	uint64_t seed = rng_seed("verify changed");
+	static struct source s, changed;
+	static struct copy c;
+	for (int64_t round = 0; round < rng_scale(500); round++) {
+		struct rng g = {seed + (uint64_t)round};
+		source_make(&g, &s, false);
+		if (s.n == 0) {
+			buf_fini(&s.log.bytes);
+			continue;
+		}
+		copy_make(&g, &s, &c);
+		/* The same log again, but for the ids from some record on. */
+		size_t bad = (size_t)rng_in(&g, (int64_t)c.stored, (int64_t)c.copied - 1);
+		sim_init(&changed.log);
+		changed.log.end = s.committed[0].offset;
+		for (size_t i = 0; i < s.n; i++) {
+			struct sim_record r = s.committed[i];
+			struct batch_head h = {
+				.base_offset = r.offset, .producer_id = -1, .base_sequence = -1};
+			r.id += i >= bad ? 1 << 20 : 0;
+			add_records(&changed.log, &h, &r, 1, r.offset);
+		}
+		struct align *a = start_verify(&c, 77);
+		drive(&g, a, &changed.log, &c.log);
+		assert_int_equal(align_need(a), ALIGN_MISMATCH);
+		assert_false(align_result(a)->foreign);
+		char at[64];
+		snprintf(at, sizeof at, "target offset %lld ", (long long)(c.dst0 + (int64_t)bad));
+		assert_non_null(strstr(align_result(a)->detail.text, at));
+		align_free(a);
+		buf_fini(&changed.log.bytes);
+		copy_free(&s, &c);
+	}
+}
+
 /* The source as compaction left it: records gone, whole batches too. Transactions are compacted
  * like other records once they are decided; aborted ones and markers go first. */
 static void compact(struct rng *g, const struct source *s, struct sim_log *out, bool *gone)
@@ -841,6 +928,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_count_random),
+		cmocka_unit_test(test_verify_random),
+		cmocka_unit_test(test_verify_finds_a_changed_record),
 		cmocka_unit_test(test_match_random),
 		cmocka_unit_test(test_match_equal_records),
 		cmocka_unit_test(test_count_finds_foreign_records),

@@ -41,7 +41,7 @@ static bool run_one(enum sim_mode mode, uint64_t seed, int64_t batches, long n)
 	bool came = w.fail_alloc == 0;
 	assert_int_equal(w.p->state, STATE_ACTIVE);
 	assert_int_equal(runs_dst_end(w.p->runs), w.target.end);
-	assert_int_equal(w.target.collisions, 0);
+	assert_false(w.mixed);
 	sim_world_fini(&w);
 	return came;
 }

@@ -112,12 +112,66 @@ static void takes_an_answer(void **state)
 	arena_fini(&a);
 }
 
+/* KIP-525: what a new topic was made with. */
+static void takes_the_answer_to_a_creation(void **state)
+{
+	(void)state;
+	struct create_topics_response_creatable_topic_configs rows[] = {
+		{.name = bytes_str("a"), .value = bytes_str("1"), .config_source = 1},
+		{.name = bytes_str("b"), .value = {NULL, 0}, .is_sensitive = true},
+	};
+	struct create_topics_response_creatable_topic_result r = {.configs = rows, .configs_n = 2};
+	struct topic_configs c;
+	struct arena a;
+	arena_init(&a, 4096);
+	assert_int_equal(topic_configs_take_created(&c, &r, &a), ERR_OK);
+	assert_int_equal(c.n, 2);
+	assert_string_equal(topic_configs_value(&c, "a"), "1");
+	assert_null(topic_configs_value(&c, "b"));
+	assert_true(c.v[1].sensitive && c.v[0].from == CONFIG_FROM_TOPIC);
+	/* A broker that does not tell. */
+	r.configs_n = -1;
+	assert_int_equal(topic_configs_take_created(&c, &r, &a), ERR_OK);
+	assert_int_equal(c.n, 0);
+	arena_fini(&a);
+	r.configs_n = 2;
+	arena_init(&a, 16);
+	assert_int_not_equal(topic_configs_take_created(&c, &r, &a), ERR_OK);
+	arena_fini(&a);
+}
+
+static uint64_t print_of(const struct topic_config *v, size_t n)
+{
+	const struct topic_configs c = {(struct topic_config *)(uintptr_t)v, n};
+	return topic_configs_print(&c);
+}
+
+static void a_print_tells_a_change(void **state)
+{
+	(void)state;
+	const struct topic_config v[] = {
+		{.name = "a", .value = "1"}, {.name = "b", .value = "2"}, {.name = "c"}};
+	const struct topic_config turned[] = {v[2], v[0], v[1]};
+	const struct topic_config others[][3] = {
+		{{.name = "a", .value = "2"}, v[1], v[2]},
+		{{.name = "a"}, v[1], v[2]},
+		{{.name = "a1", .value = ""}, v[1], v[2]},
+		{{.name = "a", .value = "2"}, {.name = "b", .value = "1"}, v[2]},
+	};
+	assert_int_equal(print_of(v, 3), print_of(turned, 3));
+	assert_int_not_equal(print_of(v, 3), print_of(v, 2));
+	for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+		assert_int_not_equal(print_of(v, 3), print_of(others[i], 3));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_topic_gets_what_was_set),
 		cmocka_unit_test(only_differences_are_changed),
 		cmocka_unit_test(takes_an_answer),
+		cmocka_unit_test(takes_the_answer_to_a_creation),
+		cmocka_unit_test(a_print_tells_a_change),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

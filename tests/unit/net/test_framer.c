@@ -141,6 +141,42 @@ static enum err first_word(uint32_t word, struct errmsg *why)
 	return e;
 }
 
+static bool begins_with_k(const uint8_t head[FRAMER_HEAD])
+{
+	return head[0] == 'k';
+}
+
+/* A frame over the limit is received if its first bytes are good, whatever the cuts. */
+static void large_frames_are_admitted_by_their_head(void **state)
+{
+	(void)state;
+	static struct framer f;
+	static uint8_t bytes[4 + 2 * FRAMER_STAGE];
+	for (size_t piece = 1; piece < 40; piece++) {
+		struct frame *frame = NULL;
+		struct errmsg why = {0};
+		framer_init(&f, 100, NULL);
+		framer_admit(&f, 2 * FRAMER_STAGE, begins_with_k);
+		be32_put(bytes, 2 * FRAMER_STAGE);
+		bytes[4] = 'k';
+		for (size_t at = 0; at < sizeof bytes;) {
+			at += receive(&f, bytes + at, sizeof bytes - at, piece);
+			assert_int_equal(framer_next(&f, &frame, &why), ERR_OK);
+			assert_int_equal(frame != NULL, at == sizeof bytes);
+		}
+		frame_unref(frame);
+		bytes[4] = 'x';
+		size_t at = 0;
+		while (at < 4 + FRAMER_HEAD) {
+			assert_int_equal(framer_next(&f, &frame, &why), ERR_OK);
+			assert_null(frame);
+			at += receive(&f, bytes + at, 4 + FRAMER_HEAD - at, piece);
+		}
+		assert_int_equal(framer_next(&f, &frame, &why), ERR_LIMIT);
+		framer_fini(&f);
+	}
+}
+
 static void bad_lengths_are_refused_with_the_number(void **state)
 {
 	(void)state;
@@ -243,6 +279,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(any_piece_size_gives_the_same_frames),
 		cmocka_unit_test(any_two_cuts_give_the_same_frames),
+		cmocka_unit_test(large_frames_are_admitted_by_their_head),
 		cmocka_unit_test(bad_lengths_are_refused_with_the_number),
 		cmocka_unit_test(other_protocols_are_named),
 		cmocka_unit_test(other_protocols_are_named_at_the_start_only),

@@ -69,6 +69,17 @@ static void serve_big(void *arg, struct http_request *req)
 	mem_free(body);
 }
 
+static void serve_action(void *arg, struct http_request *req)
+{
+	static const char *const names[] = {"q"};
+	struct fixture *f = arg;
+	const char *name = http_request_name(req);
+	f->served++;
+	snprintf(f->query, sizeof f->query, "%s|%d", name == NULL ? "null" : name,
+		 (int)http_request_only(req, names, 1));
+	http_reply(req, 200, "application/json", bytes_str("{}"));
+}
+
 static void start(struct fixture *f, const char *listen)
 {
 	struct errmsg why = {0};
@@ -77,6 +88,7 @@ static void start(struct fixture *f, const char *listen)
 	assert_int_equal(http_server_route(f->server, "/hello", serve_hello, f), ERR_OK);
 	assert_int_equal(http_server_route(f->server, "/error", serve_error, f), ERR_OK);
 	assert_int_equal(http_server_route(f->server, "/big", serve_big, f), ERR_OK);
+	assert_int_equal(http_server_action(f->server, "/act/*", serve_action, f), ERR_OK);
 }
 
 static int setup(void **state)
@@ -226,6 +238,23 @@ static void test_other_methods(void **state)
 	assert_int_equal(ask_line(f, "BREW /hello", "localhost"), 405);
 	assert_int_equal(ask_line(f, "get /hello", "localhost"), 405);
 	assert_int_equal(f->served, 0);
+}
+
+static void test_actions(void **state)
+{
+	struct fixture *f = *state;
+	assert_int_equal(ask_line(f, "POST /act/a", "localhost"), 403);
+	reply_says(f, "X-Farshore: 1");
+	assert_int_equal(ask_line(f, "GET /act/a", "localhost"), 405);
+	reply_says(f, "Allow: POST\r\n");
+	assert_int_equal(ask_line(f, "POST /act/a", "localhost\r\nX-Farshore: 2"), 403);
+	assert_int_equal(ask_line(f, "POST /act/a", "evil.example\r\nX-Farshore: 1"), 403);
+	assert_int_equal(f->served, 0);
+	assert_int_equal(ask_line(f, "POST /act/a%3Eb?q=1", "localhost\r\nX-Farshore: 1"), 200);
+	assert_string_equal(f->query, "a>b|1");
+	assert_int_equal(ask_line(f, "POST /act/%00?x=1", "localhost\r\nX-Farshore: 1"), 200);
+	assert_string_equal(f->query, "null|0");
+	assert_int_equal(f->served, 2);
 }
 
 static void test_exact_paths(void **state)
@@ -654,6 +683,7 @@ int main(void)
 		SERVER(test_get),
 		SERVER(test_head),
 		SERVER(test_other_methods),
+		SERVER(test_actions),
 		SERVER(test_exact_paths),
 		SERVER(test_query),
 		SERVER(test_keep_alive),

@@ -124,6 +124,75 @@ static void test_connection_and_body(void **state)
 	}
 }
 
+/* What a web page cannot say without asking first. */
+static void test_mark(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *fields;
+		bool marked;
+	} cases[] = {
+		{"", false},
+		{"X-Farshore: 1\r\n", true},
+		{"x-farshore:1\r\n", true},
+		{"X-Farshore: \r\n", false},
+		{"X-Farshore: 11\r\n", false},
+		{"X-Farshore: true\r\n", false},
+		{"X-Farshore: 1\r\nX-Farshore: 0\r\n", false},
+		{"X-Farshore-: 1\r\n", false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct http_head h;
+		char text[256];
+		snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: a\r\n%s\r\n",
+			 cases[i].fields);
+		assert_int_equal(http_parse_head(bytes_str(text), &h), 200);
+		assert_int_equal(h.method, HTTP_POST);
+		assert_int_equal(h.marked, cases[i].marked);
+	}
+}
+
+static void test_segments(void **state)
+{
+	(void)state;
+	struct arena a;
+	arena_init(&a, 4096);
+	assert_string_equal(http_parse_segment(bytes_str("a->b"), &a), "a->b");
+	assert_string_equal(http_parse_segment(bytes_str("a+b%2D%3Ec%2f"), &a), "a+b->c/");
+	assert_null(http_parse_segment(bytes_str("a%00"), &a));
+	assert_null(http_parse_segment(bytes_str("a%3"), &a));
+	assert_null(http_parse_segment(bytes_str("%xx"), &a));
+	arena_fini(&a);
+}
+
+static bool only(const char *query)
+{
+	static const char *const names[] = {"topic", "q"};
+	struct arena a;
+	arena_init(&a, 4096);
+	bool good = http_parse_query_only(bytes_str(query), names, 2, &a);
+	arena_fini(&a);
+	return good;
+}
+
+static void test_only_these_parameters(void **state)
+{
+	(void)state;
+	assert_true(only(NULL));
+	assert_true(only("q=1"));
+	assert_true(only("topic=a%20b&q"));
+	assert_true(only("%71=1"));
+	assert_false(only(""));
+	assert_false(only("q=1&"));
+	assert_false(only("x=1"));
+	assert_false(only("q=1&topics=a"));
+	assert_false(only("q=1&q=1"));
+	assert_false(only("q=1&%71=1"));
+	assert_false(only("q=%zz"));
+	assert_false(only("%zz=1"));
+	assert_false(only("q=a%00"));
+}
+
 static void test_host_of_the_target_counts(void **state)
 {
 	(void)state;
@@ -234,6 +303,9 @@ int main(void)
 		cmocka_unit_test(test_a_whole_head),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_connection_and_body),
+		cmocka_unit_test(test_mark),
+		cmocka_unit_test(test_segments),
+		cmocka_unit_test(test_only_these_parameters),
 		cmocka_unit_test(test_host_of_the_target_counts),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_queries),
