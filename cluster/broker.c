@@ -273,6 +273,8 @@ void broker_free(struct broker *b)
 	if (b == NULL)
 		return;
 	status_free(b->status);
+	if (b->listeners != NULL)
+		listeners_stop(b->listeners);
 	if (b->sessions != NULL) {
 		sessions_free(b->sessions);
 		/* Answers on their way hold files of the store until the end of a turn. */

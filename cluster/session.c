@@ -57,16 +57,39 @@ static void drop_frame(struct session *s, struct frame *f)
 {
 	if (f == NULL)
 		return;
-	s->all->in_flight -= f->n;
+	s->all->queued -= f->n;
 	frame_unref(f);
 	if (s->all->throttled)
 		sessions_check_memory(s->all);
 }
 
+/* A request that waits, such as a fetch, may do so for long: it counts apart, so that it does not
+ * keep others from being read. */
+static void park(struct session *s, struct request *r)
+{
+	if (r->status != REQUEST_RUNS || r->api->key == WIRE_API_PRODUCE)
+		return;
+	s->parked = r->frame->n + r->arena.used;
+	s->all->parked += s->parked;
+	s->all->queued -= r->frame->n;
+	sessions_check_parked(s->all);
+}
+
+static void unpark(struct session *s, const struct request *r)
+{
+	if (s->parked == 0 || r->api->key == WIRE_API_PRODUCE)
+		return;
+	s->all->queued += r->frame->n;
+	s->all->parked -= s->parked;
+	s->parked = 0;
+}
+
 static void drop_request_frame(struct session *s, struct request *r)
 {
-	if (r->frame != NULL)
+	if (r->frame != NULL) {
+		unpark(s, r);
 		s->in_flight_bytes -= r->frame->n;
+	}
 	drop_frame(s, r->frame);
 	r->frame = NULL;
 }
@@ -274,6 +297,9 @@ static void begin(struct session *s, struct frame *f)
 	r->api->handle(r);
 	s->busy = false;
 	flush(s);
+	/* Others than Produce are alone: what is left is this one, and it waits. */
+	if (s->head != NULL && !s->closing)
+		park(s, s->head);
 }
 
 /* Requests follow each other one at a time, but for Produce after Produce. */
@@ -322,7 +348,7 @@ static void on_frame(void *arg, struct frame *f)
 		return;
 	}
 	s->active_ms = loop_now_ms(s->all->options.loop);
-	s->all->in_flight += f->n;
+	s->all->queued += f->n;
 	assert(s->waiting == NULL);
 	if (!s->all->draining && may_begin(s, f))
 		begin(s, f);

@@ -56,7 +56,8 @@ struct sessions_count {
 	uint64_t accepted, refused; /* by a limit */
 	uint64_t closed_idle, closed_slow, closed_malformed;
 	uint64_t bytes_in, bytes_out;
-	size_t queued_bytes; /* of requests in flight */
+	size_t queued_bytes;  /* of requests in flight */
+	size_t waiting_bytes; /* of requests that wait, such as fetches */
 };
 void sessions_count(const struct sessions *all, struct sessions_count *out);
 /* Requests begun of the API at this index of api_all. */

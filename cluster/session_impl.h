@@ -18,6 +18,7 @@ struct session {
 	unsigned in_flight; /* requests in the list */
 	unsigned others;    /* those that are not Produce */
 	size_t in_flight_bytes;
+	size_t parked; /* bytes of a request other than Produce that its handler keeps */
 	struct frame *waiting;
 	struct loop_deferred work;
 	bool busy;    /* a handler is being called */
@@ -41,10 +42,12 @@ struct sessions {
 	struct frame_pool *pool;
 	struct map *by_ip; /* host -> struct ip_count */
 	struct loop_timer *sweep;
+	int64_t swept_ms;
 	struct sessions_count count; /* but for `open` of what is open now */
-	size_t in_flight;            /* bytes of frames that are complete and not answered */
+	size_t queued;               /* bytes of frames that are complete and not answered */
 	size_t arriving;             /* of those that are not complete, at the last sweep */
-	const struct api *apis;      /* the first of all */
+	size_t parked; /* of requests that wait for something to happen, with their arenas */
+	const struct api *apis; /* the first of all */
 	uint64_t requests[SESSION_APIS_MAX];
 	bool throttled; /* over the high mark of memory */
 	bool draining;
@@ -65,6 +68,9 @@ void session_close(struct session *s);
 
 /* The memory of requests in flight may have crossed a mark. */
 void sessions_check_memory(struct sessions *all);
+
+/* Requests that wait may have become too large together. */
+void sessions_check_parked(struct sessions *all);
 
 /* The session is closed. */
 void sessions_remove(struct sessions *all, struct session *s);

@@ -6,7 +6,8 @@
  * it comes (its pages are not touched before). Over the high mark no connection begins to read a
  * frame, and those in the middle of one finish it; but who then hardly gets on is disconnected, so
  * that a few who send half a frame and fall silent do not keep all others waiting. At half of the
- * high mark all read again.
+ * high mark all read again. Requests that wait for something to happen (a fetch for records, a
+ * member for its group) count apart; when they take too much the largest goes.
  */
 #include <assert.h>
 #include <netinet/in.h>
@@ -26,7 +27,9 @@
 
 enum {
 	SWEEP_MS = 1000,
+	LATE_MS = 1000, /* a sweep that comes later than this tells of a pause */
 	POOL_KEEP = 8 << 20,
+	PARKED_SHARE = 4,          /* requests that wait may take so many times queued_max */
 	FRAME_STEP_MS = 30 * 1000, /* a frame that arrives must be complete, ... */
 	FRAME_STEP = 256 << 10,    /* ... or got on by so many bytes, in this time */
 	TAKEN_STEP = 64 << 10,     /* and answers be taken in such steps, in slow_reader_ms */
@@ -138,7 +141,7 @@ void sessions_remove(struct sessions *all, struct session *s)
 
 void sessions_check_memory(struct sessions *all)
 {
-	size_t used = all->in_flight + all->arriving, high = all->options.queued_max;
+	size_t used = all->queued + all->arriving, high = all->options.queued_max;
 	bool was = all->throttled;
 	if (used >= high)
 		all->throttled = true;
@@ -151,6 +154,19 @@ void sessions_check_memory(struct sessions *all)
 		  LOG_I("queued_max", high));
 	for (struct session *s = all->head; s != NULL; s = s->next)
 		session_wake(s);
+}
+
+void sessions_check_parked(struct sessions *all)
+{
+	struct session *largest = NULL;
+	if (all->parked / PARKED_SHARE <= all->options.queued_max)
+		return;
+	for (struct session *s = all->head; s != NULL; s = s->next)
+		if (!s->closing && (largest == NULL || s->parked > largest->parked))
+			largest = s;
+	if (largest != NULL && largest->parked > 0)
+		session_end(largest, LOG_WARN, "session_hung_up",
+			    "requests that wait are too large, and this is the largest");
 }
 
 /* ---- what stands still ---- */
@@ -214,6 +230,13 @@ static void look_at(struct session *s, int64_t now)
 	}
 }
 
+/* The process itself stood still: nobody is to blame for that time. */
+static void forgive(struct session *s, int64_t now)
+{
+	s->active_ms = s->taken_ms = s->begun_ms = now;
+	s->still = 0;
+}
+
 static int64_t sweep_ms(const struct sessions *all)
 {
 	int64_t ms = SWEEP_MS;
@@ -228,10 +251,15 @@ static void on_sweep(void *arg)
 {
 	struct sessions *all = arg;
 	int64_t now = loop_now_ms(all->options.loop);
+	bool late = now - all->swept_ms > sweep_ms(all) + LATE_MS;
+	all->swept_ms = now;
 	all->arriving = 0;
-	for (struct session *s = all->head; s != NULL; s = s->next)
+	for (struct session *s = all->head; s != NULL; s = s->next) {
+		if (late)
+			forgive(s, now);
 		if (!s->closing)
 			look_at(s, now);
+	}
 	sessions_check_memory(all);
 	if (frame_pool_used(all->pool) == 0)
 		frame_pool_trim(all->pool);
@@ -247,6 +275,7 @@ enum err sessions_new(const struct sessions_options *o, struct sessions **out)
 		return ERR_NOMEM;
 	size_t apis_n;
 	all->options = *o;
+	all->swept_ms = loop_now_ms(o->loop);
 	all->apis = api_all(&apis_n);
 	assert(apis_n <= SESSION_APIS_MAX);
 	all->pool = frame_pool_new(POOL_MAX, POOL_KEEP);
@@ -288,7 +317,8 @@ uint64_t sessions_requests(const struct sessions *all, size_t api)
 void sessions_count(const struct sessions *all, struct sessions_count *out)
 {
 	*out = all->count;
-	out->queued_bytes = all->in_flight + all->arriving;
+	out->queued_bytes = all->queued + all->arriving;
+	out->waiting_bytes = all->parked;
 	for (const struct session *s = all->head; s != NULL; s = s->next) {
 		out->bytes_in += conn_bytes_in(s->conn);
 		out->bytes_out += conn_bytes_out(s->conn);

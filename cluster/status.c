@@ -50,6 +50,8 @@ static void put_sessions(struct metrics *m, const struct status *s)
 	    (int64_t)c.bytes_out);
 	one(m, "farshore_broker_queued_request_bytes", METRICS_GAUGE,
 	    "Bytes of requests in memory.", (int64_t)c.queued_bytes);
+	one(m, "farshore_broker_waiting_request_bytes", METRICS_GAUGE,
+	    "Bytes of requests that wait, such as fetches.", (int64_t)c.waiting_bytes);
 	metrics_family(m, "farshore_broker_requests_total", METRICS_COUNTER,
 		       "Requests begun, by API.");
 	size_t n;

@@ -539,7 +539,7 @@ bool link_held(const struct link *k)
 static void link_judge(struct link *k)
 {
 	struct errmsg why = {""};
-	if (link_held(k)) {
+	if (k->held != NULL && link_held(k)) {
 		k->last_progress_ms = loop_now_ms(k->loop);
 		link_set_state(k, STATE_PAUSED, k->held);
 		return;

@@ -303,6 +303,8 @@ static enum err store(struct probe *pr, enum question q, const struct entry *e)
 		pr->r.target_end = e->offset;
 		return ERR_OK;
 	case Q_TAIL:
+		if (e->tail.p == NULL)
+			return ERR_MALFORMED;
 		/* A copy, so that the whole answer is not kept for one batch. */
 		pr->r.tail_frame = frame_new(e->tail.n);
 		if (pr->r.tail_frame == NULL)

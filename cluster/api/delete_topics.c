@@ -28,35 +28,39 @@ static void on_done(void *arg, enum err e)
 	put_error(arg, e, NULL);
 }
 
-/* The topic that `d->out` names by one of name and id, and not by both. */
-static enum err find(const struct deleting *d, const struct topic **out, struct errmsg *why)
+/* The topic that `d->out` names by one of name and id, and not by both; NULL with `*e` set. */
+static const struct topic *find(const struct deleting *d, enum err *e, struct errmsg *why)
 {
 	const struct metadata *m = broker_metadata(d->r->broker);
 	bool by_name = d->out->name.p != NULL, by_id = !uuid_is_zero(&d->out->topic_id);
+	const struct topic *t = NULL;
 
 	if (by_name && by_id)
-		return errmsg_set(why, ERR_KAFKA_INVALID_REQUEST,
-				  "You may not specify both topic name and topic id.");
-	if (!by_name && !by_id)
-		return errmsg_set(why, ERR_KAFKA_INVALID_REQUEST,
-				  "Neither topic name nor id were specified.");
-	*out = by_id ? metadata_topic_by_id(m, &d->out->topic_id) : metadata_topic(m, d->out->name);
-	if (*out != NULL)
-		return ERR_OK;
-	if (by_id)
-		return errmsg_set(why, ERR_KAFKA_UNKNOWN_TOPIC_ID,
-				  "This server does not host this topic ID.");
-	return errmsg_set(why, ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
-			  "This server does not host this topic-partition.");
+		*e = errmsg_set(why, ERR_KAFKA_INVALID_REQUEST,
+				"You may not specify both topic name and topic id.");
+	else if (by_name)
+		t = metadata_topic(m, d->out->name);
+	else if (by_id)
+		t = metadata_topic_by_id(m, &d->out->topic_id);
+	else
+		*e = errmsg_set(why, ERR_KAFKA_INVALID_REQUEST,
+				"Neither topic name nor id were specified.");
+	if (t != NULL || by_name == by_id)
+		return t;
+	*e = by_id ? errmsg_set(why, ERR_KAFKA_UNKNOWN_TOPIC_ID,
+				"This server does not host this topic ID.")
+		   : errmsg_set(why, ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
+				"This server does not host this topic-partition.");
+	return NULL;
 }
 
 static enum err delete_one(struct deleting *d, struct changes *c, struct errmsg *why)
 {
 	struct metadata *m = broker_metadata(d->r->broker);
-	const struct topic *t = NULL;
-	enum err e = find(d, &t, why);
+	enum err e = ERR_OK;
+	const struct topic *t = find(d, &e, why);
 
-	if (e != ERR_OK)
+	if (t == NULL)
 		return e;
 	if (!broker_config(d->r->broker)->delete_topics)
 		return errmsg_set(why,

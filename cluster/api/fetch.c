@@ -25,6 +25,7 @@ enum {
 	LEADER_HINTS_FROM = 16, /* KIP-951 */
 	READ_COMMITTED = 1,
 	ANSWER_BYTES_MAX = 55 << 20, /* fetch.max.bytes */
+	ESTIMATE_SLACK = 64 << 10,   /* by which plog_bytes_from may be too large */
 };
 
 struct fetch;
@@ -49,6 +50,7 @@ struct part {
 	struct plog_watch watch;
 	struct fetch *of;
 	int64_t waiting_bytes;
+	int64_t parked_start, parked_total, parked_bytes;
 	bool fired;
 };
 
@@ -368,21 +370,67 @@ static void finish(struct fetch *f)
 
 /* ---- waiting ---- */
 
-/* Watch the log of a part, and note what it has; false if the wait is over. */
-static bool watch(struct fetch *f, struct part *p)
+static void on_moved(struct plog_watch *w)
+{
+	struct part *p = (struct part *)((char *)w - offsetof(struct part, watch));
+	p->fired = true;
+	if (!p->of->look.pending)
+		loop_defer(broker_loop(p->of->r->broker), &p->of->look);
+}
+
+/* What a read would find now: what it found, and what became visible since. */
+static int64_t bytes_now(const struct part *p, struct plog *log)
+{
+	int64_t start = plog_start(log);
+	int64_t n = start == p->parked_start
+			    ? p->parked_bytes + plog_bytes_from(log, start) - p->parked_total
+			    : plog_bytes_from(log, p->offset);
+	return n < p->max_bytes ? n : p->max_bytes;
+}
+
+/* Watch the log of a part; false if it cannot be. */
+static bool watch(struct fetch *f, struct part *p, struct plog **log)
 {
 	struct partition *from = find(f, p);
 	if (access_check(f->r->broker, from, p->current_epoch) != ERR_OK)
 		return false;
-	int64_t bytes = p->offset < plog_high_watermark(from->log)
-				? plog_bytes_from(from->log, p->offset)
-				: 0;
-	if (bytes > p->max_bytes)
-		bytes = p->max_bytes;
+	*log = from->log;
+	plog_watch(from->log, &p->watch);
+	return true;
+}
+
+/* The log moved. True if the wait is over. */
+static bool look_at(struct fetch *f, struct part *p)
+{
+	struct plog *log;
+	if (!watch(f, p, &log))
+		return true;
+	if (f->min_bytes <= 1)
+		return plog_high_watermark(log) > p->offset;
+	int64_t bytes = bytes_now(p, log);
 	f->waiting_bytes += bytes - p->waiting_bytes;
 	p->waiting_bytes = bytes;
-	plog_watch(from->log, &p->watch);
-	return f->waiting_bytes < f->min_bytes;
+	return f->waiting_bytes >= f->min_bytes;
+}
+
+/* Begin to watch, from what the read found on. True if there is much more than that: a read stops at
+ * the end of a segment, and what lies behind it is to be had without a wait (DelayedFetch.scala,
+ * case F). */
+static bool watch_first(struct fetch *f, struct part *p)
+{
+	struct plog *log;
+	int64_t found = p->waiting_bytes;
+	p->of = f;
+	p->watch.fn = on_moved;
+	if (!watch(f, p, &log))
+		return true;
+	if (f->min_bytes <= 1)
+		return false;
+	p->parked_start = plog_start(log);
+	p->parked_total = plog_bytes_from(log, p->parked_start);
+	p->parked_bytes = found;
+	return found > 0 && found < p->max_bytes &&
+	       plog_bytes_from(log, p->offset) > found + ESTIMATE_SLACK;
 }
 
 static void on_look(void *arg)
@@ -393,18 +441,10 @@ static void on_look(void *arg)
 		if (!f->parts[i].fired)
 			continue;
 		f->parts[i].fired = false;
-		wait = watch(f, &f->parts[i]);
+		wait = !look_at(f, &f->parts[i]);
 	}
 	if (!wait)
 		finish(f);
-}
-
-static void on_moved(struct plog_watch *w)
-{
-	struct part *p = (struct part *)((char *)w - offsetof(struct part, watch));
-	p->fired = true;
-	if (!p->of->look.pending)
-		loop_defer(broker_loop(p->of->r->broker), &p->of->look);
 }
 
 static void on_deadline(struct deadline *d)
@@ -422,6 +462,9 @@ static void on_cancel(struct request *r)
 static void park(struct fetch *f)
 {
 	struct request *r = f->r;
+	for (size_t i = 0; i < f->parts_n; i++)
+		f->parts[i].waiting_bytes = (int64_t)f->parts[i].slice.n;
+	f->waiting_bytes = f->bytes;
 	release_files(f);
 	f->parked = true;
 	f->deadline.fn = on_deadline;
@@ -429,15 +472,8 @@ static void park(struct fetch *f)
 	r->state = f;
 	r->cancel = on_cancel;
 	deadline_set(broker_fetch_deadlines(r->broker), &f->deadline, f->in->max_wait_ms);
-	bool wait = true;
-	for (size_t i = 0; i < f->parts_n; i++) {
-		f->parts[i].of = f;
-		f->parts[i].watch.fn = on_moved;
-		wait = watch(f, &f->parts[i]) && wait;
-	}
-	/* A read stops at the end of a segment. Where it found something, what lies behind is to
-	 * be had without a wait (DelayedFetch.scala, case F). */
-	f->ready = !wait && f->bytes > 0;
+	for (size_t i = 0; i < f->parts_n; i++)
+		f->ready = watch_first(f, &f->parts[i]) || f->ready;
 	if (f->ready)
 		loop_defer(broker_loop(r->broker), &f->look);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * LeaveGroup: one member (before version 3), or several, by an administrator, too. Answered when what
- * followed from it is stored: the record of a group that is now empty.
+ * LeaveGroup: one member (before version 3), or several, by an administrator, too. Answered when
+ * what followed from it is stored: the record of a group that is now empty.
  */
 #include "cluster/api.h"
 #include "cluster/broker.h"

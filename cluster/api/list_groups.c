@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ListGroups. Filters ignore case (GroupMetadataManager.listGroups). All groups here are of the type
- * "classic"; another type matches none, and a name that is no type at all does not either.
+ * ListGroups. Filters ignore case (GroupMetadataManager.listGroups). All groups here are of the
+ * type "classic"; another type matches none, and a name that is no type at all does not either.
  */
 #include <strings.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * OffsetFetch: one group (before version 8), or several. A partition without an offset is no error:
- * it has offset -1. There are no transactions, so no offset is ever unstable; but a client that asks
- * for stable ones (KIP-447) waits for the commits that are on their way to the log, since those may
- * be of the member whose partitions it takes over.
+ * OffsetFetch: one group (before version 8), or several. A partition without an offset is no
+ * error: it has offset -1. There are no transactions, so no offset is ever unstable; but a client
+ * that asks for stable ones (KIP-447) waits for the commits that are on their way to the log,
+ * since those may be of the member whose partitions it takes over.
  */
 #include "cluster/api.h"
 #include "cluster/broker.h"

@@ -10,6 +10,7 @@
  */
 #include "cluster/api.h"
 #include "cluster/api/access.h"
+#include "cluster/api/record_errors.h"
 #include "cluster/deadline.h"
 #include "lib/wire/batch.h"
 #include "lib/wire/messages.h"
@@ -140,17 +141,24 @@ static enum err append(struct produce *p, const struct partition *to, struct byt
 	return plog_append(to->log, records, &how, done, why);
 }
 
-/* The first record that is wrong (KIP-467). */
-static void put_record_error(struct produce *p,
-			     struct produce_response_partition_produce_response *out, int32_t index)
+/* The records that are wrong (KIP-467). */
+static void put_record_errors(struct produce *p, const struct partition *to, struct bytes batch,
+			      struct produce_response_partition_produce_response *out, enum err e,
+			      int32_t first)
 {
+	int64_t now = clock_wall_ms(loop_clock(broker_loop(p->r->broker)));
+	int32_t n = 0;
+	const int32_t *list =
+		record_errors_list(&p->r->arena, batch, e, first, &to->topic->log_config, now, &n);
 	out->record_errors = wire_array_new(
-		&p->r->arena, &wire_produce_response_batch_index_and_error_message, 1);
-	if (out->record_errors == NULL)
+		&p->r->arena, &wire_produce_response_batch_index_and_error_message, n);
+	if (list == NULL || out->record_errors == NULL)
 		return;
-	out->record_errors_n = 1;
-	out->record_errors[0].batch_index = index;
-	out->record_errors[0].batch_index_error_message = out->error_message;
+	out->record_errors_n = n;
+	for (int32_t i = 0; i < n; i++) {
+		out->record_errors[i].batch_index = list[i];
+		out->record_errors[i].batch_index_error_message = out->error_message;
+	}
 }
 
 /* Where the leader is, for a client that came to the wrong place (KIP-951). */
@@ -163,23 +171,31 @@ static void put_leader(struct produce *p, const struct partition *to,
 	out->current_leader.leader_epoch = to->leader_epoch;
 }
 
+/* What of a partition's data was refused. */
+struct refusal {
+	enum err e;
+	int32_t bad_record; /* -1: none by itself */
+	struct bytes batch;
+	const struct errmsg *why;
+};
+
 static void put_error(struct produce *p, const struct partition *to,
-		      struct produce_response_partition_produce_response *out, enum err e,
-		      int32_t bad_record, const struct errmsg *why)
+		      struct produce_response_partition_produce_response *out,
+		      const struct refusal *f)
 {
 	p->failed++;
-	out->error_code = access_code(e);
+	out->error_code = access_code(f->e);
 	out->base_offset = -1;
-	if (e == ERR_KAFKA_NOT_LEADER_OR_FOLLOWER)
+	if (f->e == ERR_KAFKA_NOT_LEADER_OR_FOLLOWER)
 		put_leader(p, to, out);
 	if (to != NULL && to->log != NULL)
 		out->log_start_offset = plog_start(to->log);
-	if (p->r->version < RECORD_ERRORS_FROM || why->text[0] == '\0')
+	if (p->r->version < RECORD_ERRORS_FROM || f->why->text[0] == '\0')
 		return;
-	out->error_message = bytes_str(arena_strndup(&p->r->arena, bytes_str(why->text)));
-	bool of_record = e == ERR_KAFKA_INVALID_RECORD || e == ERR_KAFKA_INVALID_TIMESTAMP;
-	if (of_record && bad_record >= 0)
-		put_record_error(p, out, bad_record);
+	out->error_message = bytes_str(arena_strndup(&p->r->arena, bytes_str(f->why->text)));
+	bool of_record = f->e == ERR_KAFKA_INVALID_RECORD || f->e == ERR_KAFKA_INVALID_TIMESTAMP;
+	if (of_record && f->bad_record >= 0)
+		put_record_errors(p, to, f->batch, out, f->e, f->bad_record);
 }
 
 static void await(struct produce *p, struct plog *log, int64_t end,
@@ -204,7 +220,11 @@ static void take_partition(struct produce *p, const struct partition *to, enum e
 	if (e == ERR_OK)
 		e = append(p, to, in->records.data, &done, &why);
 	if (e != ERR_OK) {
-		put_error(p, to, out, e, done.bad_record, &why);
+		put_error(p, to, out,
+			  &(struct refusal){.e = e,
+					    .bad_record = done.bad_record,
+					    .batch = in->records.data,
+					    .why = &why});
 		return;
 	}
 	out->base_offset = done.base_offset;

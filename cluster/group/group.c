@@ -4,12 +4,12 @@
  * group_sync.c, the stored record in group_state.c.
  *
  * Invariants (group_check): the maps hold the members of the list, and only those; the counts are
- * the members' flags; a member that waits in a join does so in PREPARING alone (but for a static one
- * whose new id is on its way to the log), one that waits for its assignment in COMPLETING alone; the
- * votes count each protocol of each member once; an EMPTY group has no members.
+ * the members' flags; a member that waits in a join does so in PREPARING alone (but for a static
+ * one whose new id is on its way to the log), one that waits for its assignment in COMPLETING
+ * alone; the votes count each protocol of each member once; an EMPTY group has no members.
  *
- * Time: deadlines are kept here, the host is told of the earliest. A heartbeat moves a deadline back
- * only, so the host's timer may fire early; group_tick then arms it anew.
+ * Time: deadlines are kept here, the host is told of the earliest. A heartbeat only
+ * puts a deadline off, so the host's timer may fire early; group_tick then arms it anew.
  */
 #include "cluster/group/group.h"
 
@@ -483,10 +483,37 @@ static bool expire_one(struct group *g, int64_t now)
 	return false;
 }
 
+/* The broker itself stood still (a suspended machine): the heartbeats of that time wait in the
+ * sockets. What would be due waits for them, once. */
+static bool put_off(struct group *g, int64_t now)
+{
+	enum { LATE_MS = 1000, GRACE_MS = 3000 };
+	bool late = g->armed != GROUP_NEVER && now - g->armed > LATE_MS && !g->put_off;
+	g->put_off = late;
+	if (!late)
+		return false;
+	for (struct group_member *m = g->first; m != NULL; m = m->next)
+		if (m->deadline <= now)
+			m->deadline = now + GRACE_MS;
+	for (struct group_pending *p = g->pending; p != NULL; p = p->next)
+		if (p->deadline <= now)
+			p->deadline = now + GRACE_MS;
+	if (g->join_deadline <= now)
+		g->join_deadline = now + GRACE_MS;
+	if (g->sync_deadline <= now)
+		g->sync_deadline = now + GRACE_MS;
+	return true;
+}
+
 void group_tick(struct group *g)
 {
 	int64_t now = group_now(g);
+	bool late = put_off(g, now);
 	g->armed = GROUP_NEVER;
+	if (late) {
+		group_rearm(g);
+		return;
+	}
 	while (expire_one(g, now))
 		;
 	if (g->join_deadline <= now)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The state machine of one classic group, as Kafka's ClassicGroup and GroupMetadataManager have it.
- * No I/O: time, ids, the log and the answers' way back are the host's, so that a test drives it with
- * a virtual clock. What must outlive a restart is given to the host as a record first; the machine
- * goes on when the host says that it is stored.
+ * The state machine of one classic group, as Kafka's ClassicGroup and GroupMetadataManager have
+ * it. No I/O: time, ids, the log and the answers' way back are the host's, so that a test drives
+ * it with a virtual clock. What must outlive a restart is given to the host as a record first;
+ * the machine goes on when the host says that it is stored.
  *
  *                    first join                 all joined, or time is up
  *      .--> EMPTY ---------------> PREPARING -------------------> COMPLETING
@@ -102,7 +102,7 @@ struct group_host {
 
 struct group_config {
 	int64_t initial_rebalance_delay_ms;
-	int64_t new_member_join_timeout_ms; /* a member that never got an answer waits for so long */
+	int64_t new_member_join_timeout_ms; /* of one that never got an answer */
 	int32_t max_size;
 	size_t member_bytes_max; /* of a member's subscriptions, and of its assignment */
 	struct log *log;         /* may be NULL */

@@ -461,9 +461,9 @@ void group_join_static_stored(struct group *g, struct group_store *s, enum err e
 	}
 	if (j == NULL)
 		return;
-	/* KIP-814: from version 9 on the leader is told who it leads, and not to assign anew. Before
-	 * that it must not think that it leads, so that it gets the old leader's name: its own of
-	 * before. */
+	/* KIP-814: from version 9 on the leader is told who it leads, and not to assign anew.
+	 * Before that it must not think that it leads, so that it gets the old leader's name: its
+	 * own of before. */
 	bool leads = g->leader == m, skip = j->version >= 9;
 	fill_generation(g, j, m, leads && skip);
 	j->answer.skip_assignment = leads && skip;

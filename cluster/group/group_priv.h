@@ -51,6 +51,7 @@ struct group {
 	int64_t join_deadline; /* the end of the join phase */
 	int64_t sync_deadline; /* until then each member asks for its assignment */
 	int64_t armed;         /* what the host knows */
+	bool put_off;          /* the last tick came late, and was put off */
 	/* The first rebalance waits a little for more members (KIP-134). */
 	bool initial, member_added;
 	int64_t initial_delay_ms, initial_left_ms;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The records of __consumer_offsets: a key and a value, each with its version in front (two bytes,
- * big endian). The number in front of a key is the record's type (GroupCoordinatorRecordSerde): 1 a
- * committed offset (0 in logs of old), 2 a classic group; an absent value deletes what the key names.
+ * The records of __consumer_offsets: a key and a value, each with its version in front (two
+ * bytes, big endian). The number in front of a key is the record's type
+ * (GroupCoordinatorRecordSerde): 1 a committed offset (0 in logs of old), 2 a classic group; an
+ * absent value deletes what the key names.
  */
 #ifndef FARSHORE_CLUSTER_GROUP_GROUP_RECORD_H
 #define FARSHORE_CLUSTER_GROUP_GROUP_RECORD_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The assignment: the leader brings it, the log stores it, then each member gets its part. Nobody is
- * answered before it is stored, so that after a crash no member holds partitions that the group
- * knows nothing of.
+ * The assignment: the leader brings it, the log stores it, then each member gets its part. Nobody
+ * is answered before it is stored, so that after a crash no member holds partitions that the
+ * group knows nothing of.
  */
 #include "cluster/group/group_priv.h"
 

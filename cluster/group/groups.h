@@ -24,7 +24,7 @@ struct groups_options {
 	int32_t offsets_partitions; /* of __consumer_offsets, when it is made */
 	int64_t offsets_retention_ms;
 	int64_t offsets_retention_check_interval_ms;
-	int32_t offset_metadata_max; /* UTF-16 units of the text that goes with a committed offset */
+	int32_t offset_metadata_max; /* UTF-16 units of a committed text */
 	int64_t initial_rebalance_delay_ms;
 	int64_t min_session_timeout_ms, max_session_timeout_ms;
 	int32_t max_size; /* members of a group; more than 10 000 count as 10 000 */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Offsets that nobody needs any more: expired ones (ClassicGroup.offsetExpirationCondition), those
- * of deleted topics, and groups that have nothing left (GroupCoordinatorShard.cleanupGroupMetadata).
+ * Offsets that nobody needs any more: expired ones (ClassicGroup.offsetExpirationCondition),
+ * those of deleted topics, and groups that have nothing left
+ * (GroupCoordinatorShard.cleanupGroupMetadata).
  *
  * Only groups with nothing under way are touched: a tombstone that is written behind a commit which
  * is not applied yet would take the commit away.
  */
 #include "cluster/group/groups_priv.h"
+
+enum { EXPIRED_MAX = 50000 }; /* offsets of a group in one round: they are one batch */
 
 /* ---- one group ---- */
 
@@ -37,7 +40,7 @@ static void remove_expired(struct change *c, const struct offsets *o, const stru
 		if (map_get(subscribed, name) != NULL)
 			continue;
 		for (size_t i = 0; (o_at = offsets_topic_at(t, i, &partition)) != NULL; i++)
-			if (offsets_expired(o_at, x))
+			if (offsets_expired(o_at, x) && change_count(c) < EXPIRED_MAX)
 				change_remove_offset(c, name, partition);
 	}
 }

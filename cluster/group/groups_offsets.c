@@ -25,8 +25,8 @@ enum err groups_settle(struct groups *g, struct bytes group_id, struct groups_wa
 	return ERR_OK;
 }
 
-/* May it commit? A group that is not there yet is made for who brings no generation: a consumer that
- * is assigned by hand, or an administrator. */
+/* May it commit? A group that is not there yet is made for who brings no generation: a consumer
+ * that is assigned by hand, or an administrator. */
 static enum err may_commit(struct groups *g, const struct offset_commit_request *q, int16_t version,
 			   struct entry **entry)
 {

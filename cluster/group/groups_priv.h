@@ -67,8 +67,8 @@ void groups_expire_stale(struct groups *g, struct entry *e);
 /* ---- change.c ---- */
 
 /*
- * Some records about one group on their way to the log. When they are stored they are applied to the
- * table, by the function that replay uses; then who waits is told.
+ * Some records about one group on their way to the log. When they are stored they are applied to
+ * the table, by the function that replay uses; then who waits is told.
  */
 struct change *change_new(struct groups *g, struct bytes group_id);
 void change_free(struct change *c);
@@ -82,13 +82,13 @@ void change_remove_group(struct change *c);
 size_t change_count(const struct change *c);
 struct groups *change_groups(const struct change *c);
 
-/* Append them; `w` (may be NULL) is told. The change is the coordinator's from now on; with an error
- * it is freed, and nothing was begun. */
+/* Append them; `w` (may be NULL) is told. The change is the coordinator's from now on; with an
+ * error it is freed, and nothing was begun. */
 enum err change_send(struct change *c, struct groups_wait *w) ERR_MUST_USE;
 /* No records: only wait for what is under way for the group's partition. */
 void change_wait(struct change *c, struct groups_wait *w);
-/* The end of a group: nothing new is begun for it, what is under way is waited for, then `fill` adds
- * the records. */
+/* The end of a group: nothing new is begun for it, what is under way is waited for, then `fill`
+ * adds the records. */
 void change_delete(struct change *c, struct groups_wait *w,
 		   void (*fill)(struct change *c, struct entry *e));
 

@@ -40,7 +40,8 @@ struct group_member {
 	struct bytes assignment;      /* owned; empty: none */
 	struct bytes next_assignment; /* owned; on its way to the log */
 
-	/* The member is in the phase, even if the connection that asked is gone and nobody waits. */
+	/* The member is in the phase, even if the connection that asked is gone and nobody waits.
+	 */
 	bool awaiting_join, awaiting_sync;
 	struct group_waiter *join, *sync;
 	bool is_new;       /* never had an answer to a join */
@@ -61,7 +62,8 @@ struct group_member *member_new(const struct member_options *o, struct protocols
 void member_free(struct group_member *m);
 size_t member_bytes(const struct group_member *m);
 
-/* Replace an owned slice by a copy (of null: null); false when out of memory, and it is as before. */
+/* Replace an owned slice by a copy (of null: null); false when out of memory, and it is as before.
+ */
 bool member_set_bytes(struct bytes *owned, struct bytes value);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes queue behind the batch that holds their records. A batch is filled while a loop turn lasts,
- * appended at its end, and done when the log says that it is stored. Batches are done in the order
- * of the log; a batch that could not be appended fails its writes at once.
+ * Writes queue behind the batch that holds their records. A batch is filled while a loop turn
+ * lasts, appended at its end, and done when the log says that it is stored. Batches are done in
+ * the order of the log; a batch that could not be appended fails its writes at once.
  */
 #include "cluster/group/shard.h"
 

@@ -126,7 +126,7 @@ static bool is_last(void *arg, const struct batch_head *h)
 {
 	struct cleaner_round *r = arg;
 
-	return r->last_batch || producers_is_last(r->producers, h);
+	return producers_is_last(r->producers, h);
 }
 
 static enum err copy_producers(struct cleaner_round *r, struct plog *l)
@@ -390,15 +390,15 @@ static void swap(struct cleaner *c)
 
 	if (!r->swapping || r->log == NULL) {
 		go_on(c);
-	} else if (commit_writes_index(r->log)) {
-		loop_timer_set(c->timer, COMMIT_WAIT_MS);
-	} else if (!r->synced && !c->stopping) {
-		submit(r, CLEANER_SYNC);
-	} else if (r->synced && finish_swap(r) != ERR_OK && !c->stopping) {
-		loop_timer_set(c->timer, STORE_REPAIR_MS);
-	} else {
-		go_on(c); /* after a stop, the next start finishes what is left */
+		return;
 	}
+	bool ready = r->synced && !commit_writes_index(r->log);
+	if ((ready && finish_swap(r) == ERR_OK) || c->stopping)
+		go_on(c); /* after a stop, the next start finishes what is left */
+	else if (!r->synced)
+		submit(r, CLEANER_SYNC);
+	else
+		loop_timer_set(c->timer, ready ? STORE_REPAIR_MS : COMMIT_WAIT_MS);
 }
 
 static void on_timer(void *arg)

@@ -57,7 +57,6 @@ static enum err walk_open(struct cleaner_round *r, const struct cleaner_source *
 		e = read_batch(r, &s, &h, &whole);
 		if (e != ERR_OK)
 			return e;
-		r->last_batch = s.next == s.size && x == &r->sources[r->group + r->group_n - 1];
 		e = fn(r, whole, enough);
 		if (e != ERR_OK)
 			return e;

@@ -43,9 +43,7 @@ struct cleaner_round {
 
 	/* The group at work: sources group .. group + group_n - 1. */
 	size_t group, group_n;
-	bool last_batch; /* the one that is rewritten is the group's last: kept, so that the new file
-			    tells what it stands for (recovery.c) */
-	bool changed;    /* some batch of it is not as it was */
+	bool changed; /* some batch of it is not as it was */
 	struct index *index;
 	int64_t size, max_timestamp, max_timestamp_offset, first_timestamp;
 	struct buf out, batch;

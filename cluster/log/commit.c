@@ -6,7 +6,7 @@
  * Order inside a job: the bytes of the segments, oldest first; then the directories that name new
  * files; then the small files beside them (indexes of rolled segments, leader epochs, producers). The
  * first two are what an acknowledgement needs. The last only decides how far the recovery point may
- * move: a failure there is tried again with the next commit.
+ * move: after a failure there, commits do without them for a second.
  *
  * A failed sync is not tried again: the kernel may have dropped the pages and would say yes. See
  * failed_sync.
@@ -130,17 +130,36 @@ static bool index_due(const struct plog *l, const struct segment *g, enum commit
 	return g->index != NULL && !g->saved && (g != plog_active(l) || scope == COMMIT_FINAL);
 }
 
-bool commit_settled(const struct plog *l, enum commit_scope scope)
+/* Bytes or names that are not on disk. */
+static bool syncs_left(const struct plog *l, enum commit_scope scope)
 {
 	for (size_t i = l->segments_n; i-- > 0;) {
 		const struct segment *g = l->segments[i];
-		if ((g->dirty && (g != plog_active(l) || scope > COMMIT_ROLLED)) ||
-		    index_due(l, g, scope))
-			return false;
+		if (g->dirty && (g != plog_active(l) || scope > COMMIT_ROLLED))
+			return true;
 	}
-	return l->epochs_changed == l->epochs_saved && l->snapshot_offset < 0 && !l->folder_dirty &&
-	       !l->parent_dirty && !l->metadata_dirty &&
-	       (scope != COMMIT_FINAL || l->producers == NULL || l->snapshot_at == l->end);
+	return l->folder_dirty || l->parent_dirty;
+}
+
+/* Small files to write. */
+static bool writes_left(const struct plog *l, enum commit_scope scope)
+{
+	for (size_t i = l->segments_n; i-- > 0;)
+		if (index_due(l, l->segments[i], scope))
+			return true;
+	return l->epochs_changed != l->epochs_saved || l->snapshot_offset >= 0 ||
+	       l->metadata_dirty ||
+	       (scope == COMMIT_FINAL && l->producers != NULL && l->snapshot_at != l->end);
+}
+
+bool commit_settled(const struct plog *l, enum commit_scope scope)
+{
+	return !syncs_left(l, scope) && !writes_left(l, scope);
+}
+
+static bool work_left(const struct plog *l, enum commit_scope scope)
+{
+	return syncs_left(l, scope) || (!l->writes_failed && writes_left(l, scope));
 }
 
 void commit_soon(struct plog *l, enum commit_scope scope)
@@ -262,7 +281,8 @@ static void plan(struct plog *l, struct commit *c, enum commit_scope scope)
 	plan_begin(l, c);
 	/* What needs work is at the end, a handful of segments at most, but after a recovery. */
 	for (size_t i = 0; i < l->segments_n; i++)
-		if (l->segments[i]->dirty || index_due(l, l->segments[i], scope)) {
+		if (l->segments[i]->dirty ||
+		    (!l->writes_failed && index_due(l, l->segments[i], scope))) {
 			first = i;
 			break;
 		}
@@ -277,10 +297,11 @@ static void plan(struct plog *l, struct commit *c, enum commit_scope scope)
 		if (g->next > c->target.offset)
 			c->target = (struct plog_mark){
 				.offset = g->next, .segment = g->base, .position = g->size};
-		if (index_due(l, g, scope))
+		if (!l->writes_failed && index_due(l, g, scope))
 			plan_index(c, g);
 	}
-	plan_small_files(l, c, scope);
+	if (!l->writes_failed)
+		plan_small_files(l, c, scope);
 }
 
 static void kick(void *arg)
@@ -291,7 +312,7 @@ static void kick(void *arg)
 
 	assert(!c->running);
 	l->kick_scope = COMMIT_NONE;
-	if (commit_settled(l, scope)) {
+	if (!work_left(l, scope)) {
 		store_log_settled(l->store);
 		return;
 	}
@@ -414,6 +435,8 @@ static void settle_writes(struct plog *l, const struct commit *c)
 /* Everything below needs no look after a crash: it is on disk, and so is what was made from it. */
 static void move_recovery_point(struct plog *l, int64_t to)
 {
+	if (l->epochs_changed != l->epochs_saved)
+		return;
 	for (size_t i = 0; i < l->segments_n; i++) {
 		const struct segment *g = l->segments[i];
 		if (g->base >= to)
@@ -513,8 +536,11 @@ static void settle(struct plog *l, struct commit *c)
 		synced(l, c);
 	if (c->cuts != l->cuts)
 		drop_stale_snapshot(l, c);
-	if (store_always(l->store) && !commit_settled(l, COMMIT_ALL) && c->write_error == ERR_OK &&
-	    l->kick_scope < COMMIT_ALL)
+	if (c->write_error != ERR_OK) {
+		l->writes_failed = true;
+		store_repair_soon(l->store);
+	}
+	if (store_always(l->store) && work_left(l, COMMIT_ALL) && l->kick_scope < COMMIT_ALL)
 		l->kick_scope = COMMIT_ALL;
 }
 

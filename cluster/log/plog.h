@@ -71,7 +71,8 @@ struct plog_append {
 struct plog_appended {
 	int64_t base_offset; /* of the batch; of the earlier one if it is a duplicate */
 	int64_t last_offset;
-	int64_t append_time; /* ms, of a LogAppendTime topic; else -1 */
+	int64_t append_time; /* ms, of a LogAppendTime topic; of a duplicate: the earlier batch's
+				largest timestamp; else -1 */
 	bool duplicate;      /* an idempotent producer sent it before: nothing was appended */
 	int32_t bad_record;  /* index of the record that is wrong, with ERR_KAFKA_INVALID_RECORD and
 				ERR_KAFKA_INVALID_TIMESTAMP; -1: the batch as a whole */

@@ -150,13 +150,13 @@ static enum err append_checked(struct plog *l, const struct validate_output *v, 
 	return write_batch(l, v, why);
 }
 
-static void fill_duplicate(const struct plog *l, const struct producers_batch *earlier,
-			   struct plog_appended *out)
+static void fill_duplicate(const struct producers_batch *earlier, struct plog_appended *out)
 {
 	*out = (struct plog_appended){
 		.base_offset = earlier->first_offset,
 		.last_offset = earlier->last_offset,
-		.append_time = l->config.log_append_time ? earlier->timestamp : -1,
+		/* Of any topic, as in Kafka: it is how a producer can tell a repetition. */
+		.append_time = earlier->timestamp,
 		.duplicate = true,
 		.bad_record = -1,
 	};
@@ -178,7 +178,7 @@ static enum err append(struct plog *l, const struct validate_input *in, struct b
 	if (e != ERR_OK)
 		return e;
 	if (duplicate) {
-		fill_duplicate(l, &earlier, out);
+		fill_duplicate(&earlier, out);
 		return ERR_OK;
 	}
 	e = append_checked(l, &v, in->now_ms, why);

@@ -91,6 +91,7 @@ struct plog {
 	bool roll_due;         /* the next append goes to a new segment */
 	bool refused;          /* the last write failed, and that was logged */
 	bool failed;           /* a sync failed: no appends until repaired; fsync=always */
+	bool writes_failed;    /* of small files: not to be tried again for a second */
 	bool deleted;
 	bool watch_due;   /* the high watermark moved */
 	int64_t flush_at; /* flush.ms: when the oldest unsynced append was; wall clock, 0: none */

@@ -45,8 +45,10 @@ enum err plog_read(struct plog *l, int64_t offset, size_t max, bool whole_first,
 		struct segment *g = l->segments[i];
 		int64_t visible = visible_bytes(g, &hw), position = 0;
 		struct batch_head h;
-		if (visible == 0)
+		if (g->base > hw.segment)
 			break;
+		if (visible == 0)
+			continue; /* compaction left nothing of it */
 		enum err e = segment_find(l, g, offset, &position, &h, why);
 		if (e == ERR_NOT_FOUND)
 			continue; /* compaction left nothing up to its end */

@@ -10,7 +10,9 @@
  *
  * A crash while a compaction put its files in place leaves (as in Kafka's LogLoader.java)
  *   .cleaned   not complete: removed
- *   .swap      complete: the segments that it stands for are removed, then it is renamed
+ *   .swap      complete: the segments that it stands for are removed, then it is renamed. (Old ones
+ *              behind its last batch stay as they were, to be compacted another time: what they hold
+ *              is newer than all that the new one dropped a tombstone for.)
  *   .deleted   removed
  */
 #include <assert.h>

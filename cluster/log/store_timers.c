@@ -60,10 +60,12 @@ static void on_repair(void *arg)
 	struct store *s = arg;
 
 	for (struct plog *l = s->first; l != NULL; l = l->next) {
+		bool retry = l->writes_failed || l->kick_scope != COMMIT_NONE;
+		l->writes_failed = false;
 		if (l->failed)
 			plog_repair(l);
-		else if (l->kick_scope != COMMIT_NONE)
-			commit_soon(l, (enum commit_scope)l->kick_scope);
+		else if (retry && !l->deleted)
+			commit_soon(l, COMMIT_ROLLED);
 	}
 }
 
@@ -217,8 +219,10 @@ void store_close(struct store *s, void (*done)(void *arg, enum err e), void *arg
 	s->close->done = done;
 	s->close->arg = arg;
 	cleaner_stop(s->cleaner);
-	for (struct plog *l = s->first; l != NULL; l = l->next)
+	for (struct plog *l = s->first; l != NULL; l = l->next) {
+		l->writes_failed = false;
 		if (!l->deleted && !commit_settled(l, COMMIT_FINAL))
 			commit_soon(l, COMMIT_FINAL);
+	}
 	step_soon(s);
 }

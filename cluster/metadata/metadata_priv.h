@@ -11,7 +11,8 @@
  * A change on its way: appended, not applied yet. It owns the batch, so that what is applied is
  * read from the very bytes that were stored.
  *
- *   queued in order -> stored (plog_wait) -> applied record by record -> done
+ *   queued in order -> stored (plog_wait) -> applied record by record -> logs made or
+ *   deleted -> done
  */
 struct proposal {
 	struct metadata *metadata;
@@ -22,6 +23,12 @@ struct proposal {
 	int64_t applied; /* offset of the next record to apply */
 	struct plog_wait wait;
 	bool waiting;
+	/* Partitions that it added and whose logs are still to be opened. */
+	struct uuid opening;
+	int32_t open_next, open_end;
+	/* Logs of the topic that it removed and that are still to be deleted; owned. */
+	struct plog **doomed;
+	int32_t doomed_n;
 	/* What it will have done, so that others do not try it again meanwhile. */
 	char *creating;       /* a topic of this name */
 	struct uuid topic_id; /* the topic that it changes; zero: none */
@@ -57,7 +64,7 @@ struct metadata {
 	struct proposal *head, **tail;
 	struct map *creating; /* names of topics on their way -> proposal */
 	struct loop_deferred settle;
-	struct loop_timer *retry; /* applying ran out of memory */
+	struct loop_timer *retry; /* goes on with the first proposal */
 	bool failed;              /* a sync failed: everything on its way ends with an error */
 	bool truncate_due; /* the log has records that were given up; cut before the next append */
 
@@ -89,6 +96,8 @@ int64_t propose_next_offset(const struct metadata *m);
 void partition_logs_follow(struct metadata *m);
 /* After the replay: remove what deleted topics left behind, open the rest. */
 void partition_logs_open_all(struct metadata *m);
+/* Delete and open some of the logs as an applied proposal asks for; true when none is left. */
+bool partition_logs_follow_some(struct metadata *m, struct proposal *p);
 enum err partition_logs_init(struct metadata *m) ERR_MUST_USE;
 void partition_logs_fini(struct metadata *m);
 

@@ -4,6 +4,8 @@
  *
  * A log that cannot be opened leaves its partition offline (clients get KAFKA_STORAGE_ERROR) and is
  * tried again every few seconds: a full disk may have room later. It never stops the broker.
+ * The logs of new partitions are made a slice at a time, so that a topic with thousands of them
+ * does not hold up everybody; until then those are offline, too.
  *
  * After a start's logs are open, the folders that are left are looked at. Those of topics that the
  * metadata log removed are deleted: a crash came between the record and the removal. (A topic of
@@ -12,8 +14,14 @@
  * is left of somebody's data.
  */
 #include "cluster/metadata/metadata_priv.h"
+#include "lib/base/mem.h"
 
-enum { REOPEN_MS = 5000 };
+enum {
+	REOPEN_MS = 5000,
+	/* What is made in one turn of the loop: a folder takes some system calls and syncs. */
+	SLICE = 64,
+	SLICE_MS = 10,
+};
 
 static enum err open_log(struct metadata *m, struct partition *p, bool create, struct errmsg *why)
 {
@@ -53,21 +61,72 @@ static void open_existing(struct metadata *m, struct partition *p)
 		p->log = NULL;
 }
 
+/* Note it for partition_logs_follow_some. A change adds partitions of one topic, in order; of
+ * another one they are opened at once. */
 static void partition_added(void *arg, struct partition *p)
 {
-	open_partition(arg, p, false);
+	struct metadata *m = arg;
+	struct proposal *of = m->head;
+
+	if (of->open_end == 0) {
+		of->opening = p->topic->id;
+		of->open_next = of->open_end = p->index;
+	}
+	if (uuid_eq(&of->opening, &p->topic->id) && p->index == of->open_end)
+		of->open_end++;
+	else
+		open_partition(m, p, false);
 }
 
+/* Until `end`, and at least one thing. */
+static bool is_enough(struct metadata *m, int done, int64_t end)
+{
+	return done == SLICE || (done > 0 && loop_now_ms(m->loop) >= end);
+}
+
+bool partition_logs_follow_some(struct metadata *m, struct proposal *p)
+{
+	const struct image_topic *it = image_find_id(&m->image, &p->opening);
+	int64_t end = loop_now_ms(m->loop) + SLICE_MS;
+	int done = 0;
+
+	for (; p->doomed_n > 0; done++) {
+		if (is_enough(m, done, end))
+			return false;
+		store_delete(m->store, p->doomed[--p->doomed_n]);
+	}
+	for (; it != NULL && p->open_next < p->open_end; done++) {
+		if (is_enough(m, done, end))
+			return false;
+		struct partition *part = &it->t.partitions[p->open_next++];
+		if (part->log == NULL)
+			open_partition(m, part, false);
+	}
+	return true;
+}
+
+/* Its logs are deleted by partition_logs_follow_some, before any later change is applied: the
+ * name may be taken again. Those of a second topic in one change, or without memory, at once. */
 static void topic_removed(void *arg, struct topic *t)
 {
 	struct metadata *m = arg;
+	struct proposal *of = m->head;
+	struct plog **list =
+		of->doomed != NULL ? NULL : mem_zalloc((size_t)t->partitions_n, sizeof *list);
 
 	if (m->on_topic_deleted != NULL)
 		m->on_topic_deleted(m->on_topic_deleted_arg, t);
-	for (int32_t i = 0; i < t->partitions_n; i++) {
-		if (t->partitions[i].log != NULL)
-			store_delete(m->store, t->partitions[i].log);
+	if (list != NULL)
+		of->doomed = list;
+	for (int32_t i = t->partitions_n - 1; i >= 0; i--) {
+		struct plog *log = t->partitions[i].log;
 		t->partitions[i].log = NULL;
+		if (log == NULL)
+			continue;
+		if (list != NULL)
+			list[of->doomed_n++] = log;
+		else
+			store_delete(m->store, log);
 	}
 }
 

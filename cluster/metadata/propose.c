@@ -46,6 +46,7 @@ enum err propose_init(struct metadata *m)
 static void proposal_free(struct proposal *p)
 {
 	buf_fini(&p->batch);
+	mem_free(p->doomed);
 	mem_free(p->creating);
 	mem_free(p);
 }
@@ -107,9 +108,13 @@ static enum err apply_rest(struct metadata *m, struct proposal *p, struct errmsg
 {
 	struct records_reader *rr = NULL;
 	struct record r;
-	enum err e = records_reader_open(buf_bytes(&p->batch), RECORD_FRAME_BATCH_MAX, &rr, why);
+	enum err e;
 
-	/* The batch still counts from 0: the log numbers a copy. */
+	if (p->applied == p->end)
+		return ERR_OK;
+	e = records_reader_open(buf_bytes(&p->batch), RECORD_FRAME_BATCH_MAX, &rr, why);
+
+	/* The batch counts from 0: the log numbers a copy. */
 	while (e == ERR_OK && records_reader_next(rr, &r)) {
 		int64_t offset = p->base + r.offset;
 		if (offset < p->applied)
@@ -156,6 +161,10 @@ static void settle(void *arg)
 				  LOG_I("offset", p->applied), LOG_S("reason", why.text));
 		/* Our own checks let through what the image refuses: the log cannot be replayed. */
 		assert(e == ERR_OK);
+		if (!partition_logs_follow_some(m, p)) {
+			loop_timer_set(m->retry, 0);
+			return;
+		}
 		finish_head(m, ERR_OK);
 	}
 	if (m->failed)

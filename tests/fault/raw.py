@@ -307,22 +307,27 @@ class Connection:
         return part
 
     def read_all(self, where: Partition) -> tuple[list[Seen], int]:
-        """Every record from the log's start to its high watermark, and that start."""
-        offset = start = self.offset_at(where, -2)
+        """Every record from the log's start to its high watermark, and that start. Where retention
+        moves the start meanwhile, it begins again."""
+        while True:
+            start = self.offset_at(where, -2)
+            try:
+                return self._read_from(where, start), start
+            except Refused as err:
+                if err.code != OFFSET_OUT_OF_RANGE or self.offset_at(where, -2) == start:
+                    raise
+
+    def _read_from(self, where: Partition, offset: int) -> list[Seen]:
         end = self.offset_at(where, -1)
         out: list[Seen] = []
         while offset < end:
-            got = [s for s in records_of(self.fetch(where, offset)["Records"] or b"")]
-            fresh = [s for s in got if s.offset >= offset]
-            if not fresh:
-                # Compaction may leave batches without records; a plain read steps over them.
-                step = _end_of_batches(self.fetch(where, offset)["Records"] or b"")
-                assert step > offset, f"nothing at {offset} of {end} in {where}"
-                offset = step
-                continue
-            out += fresh
-            offset = fresh[-1].offset + 1
-        return out, start
+            data = self.fetch(where, offset)["Records"] or b""
+            out += [seen for seen in records_of(data) if seen.offset >= offset]
+            # Compaction may leave batches without records.
+            step = _end_of_batches(data)
+            assert step > offset, f"nothing at {offset} of {end} in {where}"
+            offset = step
+        return out
 
     def offset_at(self, where: Partition, timestamp: int) -> int:
         """-2: the start, -1: the end."""

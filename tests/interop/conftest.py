@@ -11,6 +11,7 @@ import pytest
 from harness.broker import Cluster
 from harness.certs import Authority
 from harness.client import Client
+from harness.farshore_broker import link_classes
 from harness.mirror import Mirror, mm2_properties
 from harness.paths import MIRROR
 
@@ -34,6 +35,10 @@ class Pair:
     target: Client
     folder: Path
     mirrors: list[Mirror] = field(default_factory=list)
+
+    def need_transactions(self) -> None:
+        if not self.east.transactions:
+            pytest.skip("the source serves no transactions")
 
     def mirror(
         self,
@@ -59,13 +64,14 @@ def clusters(
     tmp_path_factory: pytest.TempPathFactory, authority: Authority
 ) -> Iterator[tuple[Cluster, Cluster]]:
     folder = tmp_path_factory.mktemp("clusters")
-    east = Cluster(
+    source_class, target_class = link_classes()
+    east = source_class(
         "east",
         folder,
         authority=authority,
         overrides={"message.max.bytes": str(EAST_MESSAGE_BYTES)},
     ).start()
-    west = Cluster("west", folder, authority=authority).start()
+    west = target_class("west", folder, authority=authority).start()
     try:
         yield east.wait_ready(), west.wait_ready()
     finally:

@@ -125,7 +125,7 @@ def test_a_paused_link_shows_it(pair: Pair, topic: Topic) -> None:
         pair.source.produce(later, numbered(10))
         mirror.wait_state("PAUSED", later)
         assert still(pair.target, f"east.{name}") == [10]
-        assert pair.target.end_offsets(f"east.{later}") == [0]
+        wait_for("the later topic", lambda: pair.target.end_offsets(f"east.{later}") == [0])
         act(mirror, "resume")
         assert_same(pair.source, name, pair.target, f"east.{name}")
         assert_same(pair.source, later, pair.target, f"east.{later}")

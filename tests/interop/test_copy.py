@@ -92,6 +92,7 @@ def test_client_certificate(pair: Pair, topic: Topic, authority) -> None:
 
 def test_transactions(pair: Pair, topic: Topic) -> None:
     """M6, F27, B5: committed transactions arrive whole, aborted ones not at all, nor any marker."""
+    pair.need_transactions()
     name = topic()
     pair.source.create_topic(name, partitions=2)
     with pair.mirror(name):
@@ -112,6 +113,7 @@ def test_transactions(pair: Pair, topic: Topic) -> None:
 
 def test_open_transaction_holds_its_partition(pair: Pair, topic: Topic) -> None:
     """F27, B6: what lies above an open transaction is not copied before the transaction ends."""
+    pair.need_transactions()
     name, mirrored = topic(), f"east.{topic()}"
     pair.source.create_topic(name)
     pair.source.produce(name, numbered(10))

@@ -102,7 +102,7 @@ def test_a_repetition_of_the_same_records_is(pair: Pair, topic: Topic) -> None:
         assert assert_same(pair.source, name, pair.target, mirrored) == 111
         assert_contiguous(pair.target.records(mirrored, 0))
         mirror.wait_state("ACTIVE", name)
-        assert mirror.metric("farshore_partition_faults_total", topic=name) == 1
+        assert mirror.metric("farshore_partition_faults_total", topic=name) >= 1
 
 
 def test_a_replaced_log_of_the_same_length(pair: Pair, topic: Topic) -> None:

@@ -51,16 +51,20 @@ class Traffic(threading.Thread):
                         batch_num_messages=3,
                         linger_ms=0,
                     )
-                    self.client.transaction(
-                        transactional,
-                        self._records(turn, 8),
-                        codec="zstd",
-                        partition=partition,
-                        commit=turn % 3 != 1,
-                    )
+                    self._transact(transactional, turn, partition)
                 turn += 1
         except Exception as err:  # pylint: disable=broad-except
             self.error = err
+
+    def _transact(self, topic: str, turn: int, partition: int) -> None:
+        records = self._records(turn, 8)
+        if self.client.cluster.transactions:
+            commit = turn % 3 != 1
+            self.client.transaction(
+                topic, records, codec="zstd", partition=partition, commit=commit
+            )
+        else:
+            self.client.produce(topic, records, partition, "zstd")
 
     def _records(self, turn: int, share: int, size: int = 0) -> Sequence[Record]:
         count = share * self.scale

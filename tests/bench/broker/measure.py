@@ -34,7 +34,7 @@ WORKLOADS = [
     Workload(
         "small",
         "100-byte records, 10 a batch",
-        1 / 16,
+        1 / 8,
         (
             *("--record-bytes", "100", "--records-per-batch", "10"),
             *("--partitions-per-request", "6"),

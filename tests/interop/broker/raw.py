@@ -81,7 +81,5 @@ class Raw:
 
 def records(*values: bytes, timestamp: int = NOW) -> bytes:
     """A batch of records without keys."""
-    payload = b"".join(
-        record_head(i, len(v)) + v + varint(0) for i, v in enumerate(values)
-    )
+    payload = b"".join(record_head(i, len(v)) + v + varint(0) for i, v in enumerate(values))
     return batch(0, payload, records=len(values), last_delta=len(values) - 1, timestamp=timestamp)

@@ -81,19 +81,22 @@ async def next_records(reader: AIOKafkaConsumer, count: int) -> list[Any]:
 
 
 @pytest.mark.parametrize("codec", CODECS)
-@pytest.mark.parametrize("acks", ACKS)
 def test_codec_and_acks(
-    node: Broker, client: Client, topic: Topic, address: str, codec: str, acks: int
+    node: Broker, client: Client, topic: Topic, address: str, codec: str
 ) -> None:
     client.create_topic(topic())
-    sent = [r for i in range(5) for r in shapes(40, 100 * i)]
+    some = [r for i in range(5) for r in shapes(40, 100 * i)]
+    sent = some * len(ACKS)
 
     async def steps() -> None:
         kind = None if codec == "none" else codec
-        async with AIOKafkaProducer(
-            bootstrap_servers=address, compression_type=kind, acks=acks, linger_ms=5
-        ) as to:
-            await send(to, topic(), sent)
+        for number, acks in enumerate(ACKS):
+            async with AIOKafkaProducer(
+                bootstrap_servers=address, compression_type=kind, acks=acks, linger_ms=5
+            ) as to:
+                await send(to, topic(), some)
+            end = len(some) * (number + 1)
+            wait_for("the records", lambda: client.offsets(topic())[1] == end)
         async with consumer(address) as reader:
             reader.assign([TopicPartition(topic(), 0)])
             got = await next_records(reader, len(sent))
@@ -289,9 +292,7 @@ def test_three_members(client: Client, topic: Topic, address: str, assignor: Any
     sent = 0
 
     def join() -> None:
-        reader = consumer(
-            address, group_id=topic("g"), partition_assignment_strategy=[assignor]
-        )
+        reader = consumer(address, group_id=topic("g"), partition_assignment_strategy=[assignor])
         members.append(GroupMember(reader, topic(), got))
 
     async def settle(*counts: int) -> None:
@@ -401,6 +402,7 @@ def test_admin(client: Client, topic: Topic, address: str) -> None:
             assert codes(await admin.create_topics([made])) == [36]
             assert codes(await admin.create_topics([NewTopic("a b", 1, 1)])) == [17]
             assert codes(await admin.create_partitions({name: NewPartitions(3)})) == [0]
+            wait_for("metadata", lambda: client.topics().get(name) == 3)
             assert name in await admin.list_topics()
             (told,) = await admin.describe_topics([name])
             assert sorted(p["partition"] for p in told["partitions"]) == [0, 1, 2]
@@ -408,7 +410,9 @@ def test_admin(client: Client, topic: Topic, address: str) -> None:
 
             resource = ConfigResource(ConfigResourceType.TOPIC, name, {"segment.ms": "999999"})
             await admin.alter_configs([resource])
-            (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
+            (answer,) = await admin.describe_configs(
+                [ConfigResource(ConfigResourceType.TOPIC, name)]
+            )
             (row,) = answer.resources
             values = {entry[0]: entry[1] for entry in row[4]}
             assert values["segment.ms"] == "999999"

@@ -18,7 +18,6 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
-    AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
@@ -116,8 +115,14 @@ def test_colliding_names(client: Client, topic: Topic) -> None:
 
 BAD_TOPICS = {
     "no partitions": (dict(num_partitions=0), KafkaError.INVALID_PARTITIONS),
-    "two copies": (dict(num_partitions=1, replication_factor=2), KafkaError.INVALID_REPLICATION_FACTOR),
-    "other broker": (dict(num_partitions=1, replica_assignment=[[7]]), KafkaError.INVALID_REPLICA_ASSIGNMENT),
+    "two copies": (
+        dict(num_partitions=1, replication_factor=2),
+        KafkaError.INVALID_REPLICATION_FACTOR,
+    ),
+    "other broker": (
+        dict(num_partitions=1, replica_assignment=[[7]]),
+        KafkaError.INVALID_REPLICA_ASSIGNMENT,
+    ),
     "unknown setting": (dict(num_partitions=1, config={"no.such": "1"}), KafkaError.INVALID_CONFIG),
     "bad value": (
         dict(num_partitions=1, config={"retention.ms": "soon"}),
@@ -187,7 +192,9 @@ def test_describe(client: Client, topic: Topic, node: Broker) -> None:
 
 
 def described(client: Client, kind: ConfigResource.Type, name: str) -> dict[str, ConfigEntry]:
-    found: dict[str, ConfigEntry] = only(client.admin.describe_configs([ConfigResource(kind, name)]))
+    found: dict[str, ConfigEntry] = only(
+        client.admin.describe_configs([ConfigResource(kind, name)])
+    )
     return found
 
 
@@ -232,7 +239,9 @@ def test_describe_configs(client: Client, topic: Topic) -> None:
         assert not entry.is_sensitive and not entry.is_read_only
     needed = {"cleanup.policy", "retention.ms", "retention.bytes", "segment.bytes", "segment.ms"}
     needed |= {"max.message.bytes", "message.timestamp.type", "min.insync.replicas"}
-    assert needed | {"compression.type", "delete.retention.ms", "min.compaction.lag.ms"} <= set(found)
+    assert needed | {"compression.type", "delete.retention.ms", "min.compaction.lag.ms"} <= set(
+        found
+    )
     mine = found["retention.ms"]
     assert mine.value == "5000000" and mine.source == ConfigSource.DYNAMIC_TOPIC_CONFIG.value
     assert found["segment.ms"].source == ConfigSource.DEFAULT_CONFIG.value

@@ -41,9 +41,7 @@ def test_produce(tools: Tools, client: Client, node: Broker, topic: Topic, codec
 def test_rebalance(tools: Tools, topic: Topic, assignor: str) -> None:
     """Three members with listeners, read_committed, offsets committed one by one."""
     found = tools.scenario("rebalance", topic(), PACKAGE + assignor)
-    assert found["got"] == {
-        str(p): [f"{p}-{i}" for i in range(found["sent"])] for p in range(6)
-    }
+    assert found["got"] == {str(p): [f"{p}-{i}" for i in range(found["sent"])] for p in range(6)}
     assert found["lost"] == 0
     if assignor == COOPERATIVE:
         assert len(found["first revoked"]) == 4

@@ -17,6 +17,7 @@ from .tools import Tools
 
 SETTINGS = {"group.min.session.timeout.ms": "500"}
 
+
 def table(text: str) -> list[dict[str, str]]:
     """The rows of a table whose cells have no spaces, by its header."""
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -170,9 +171,7 @@ def _iso(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
 
 
-def test_offsets_and_records(
-    tools: Tools, client: Client, topic: Topic, tmp_path: Path
-) -> None:
+def test_offsets_and_records(tools: Tools, client: Client, topic: Topic, tmp_path: Path) -> None:
     """get-offsets by every time, delete-records, get-offsets again."""
     client.create_topic(topic(), partitions=2)
     times = [1000 * i for i in range(20)]
@@ -230,8 +229,8 @@ class Dump:
 
 
 def test_dump_log(tools: Tools, client: Client, topic: Topic, node: Broker) -> None:
-    """Records, batches and both indexes, as Kafka's own reader sees them."""
-    client.create_topic(topic(), index_interval_bytes=1000)
+    """Records and batches as Kafka's own reader sees them."""
+    client.create_topic(topic())
     sent = [Record(b"k%d" % i, b"v%d" % i, (("h", b"1"),), NOW + i) for i in range(200)]
     for codec in CODECS:
         client.produce(
@@ -250,10 +249,6 @@ def test_dump_log(tools: Tools, client: Client, topic: Topic, node: Broker) -> N
     ]
     assert set(re.findall(r"compresscodec: (\w+)", dump.text)) == set(CODECS)
     assert set(re.findall(r"partitionLeaderEpoch: (\d+)", dump.text)) == {"0"}
-    entries = re.findall(r"^offset: (\d+) position: (\d+)$", dump.text, re.M)
-    assert len(entries) > 3 and entries == sorted(entries, key=lambda e: int(e[0]))
-    stamps = re.findall(r"^timestamp: (\d+) offset: (\d+)$", dump.text, re.M)
-    assert len(stamps) >= 1
 
 
 def test_dump_indexes(tools: Tools, client: Client, topic: Topic, node: Broker) -> None:
@@ -269,11 +264,15 @@ def test_dump_indexes(tools: Tools, client: Client, topic: Topic, node: Broker) 
         for index in sorted(folder.glob("*index")):
             done = tools.raw("dump-log", "--files", str(index), "--index-sanity-check")
             assert done.code == 0 and "passed sanity check" in done.out, done.out + done.err
-        Dump(tools, folder)
+        text = Dump(tools, folder).text
     finally:
         node.start()
         node.wait_ready()
     wait_for("the log", lambda: client.offsets(topic()) == (0, 3000))
+    entries = [int(n) for n in re.findall(r"^offset: (\d+) position: \d+$", text, re.M)]
+    assert len(entries) > 100 and entries == sorted(entries)
+    stamps = [int(n) for n in re.findall(r"^timestamp: (\d+) offset: \d+$", text, re.M)]
+    assert len(stamps) > 10 and set(stamps) <= set(range(NOW, NOW + 3000))
 
 
 def test_dump_offsets(tools: Tools, client: Client, topic: Topic, node: Broker) -> None:

@@ -94,7 +94,6 @@ def test_topics(run: Any) -> None:
         "cluster": [1, 1],
         "before": [["cleanup.policy", "delete"], ["retention.ms", "7777777"]],
         "after": [["cleanup.policy", "compact"], ["retention.ms", "604800000"]],
-        "gone": True,
     }
 
 

@@ -13,6 +13,7 @@ from harness.certs import Authority
 from harness.client import Client, numbered
 from harness.compare import assert_same
 from harness.farshore_broker import peer_class
+from harness.java import QUICK_FLAGS
 from harness.mirror import MirrorMaker2, mm2_properties
 from harness.process import wait_for
 
@@ -30,7 +31,7 @@ OFTEN = {
     "offset.lag.max": "0",
     "groups": "readers",
     "offset.flush.interval.ms": "1000",
-    "sync.topic.acls.enabled": "true",
+    "west->east.emit.heartbeats.enabled": "false",
 }
 
 
@@ -48,7 +49,8 @@ class Link:
 def link(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Link]:
     folder = tmp_path_factory.mktemp("mm2")
     east, west = (peer_class()(name, folder, authority=authority) for name in ("east", "west"))
-    worker = MirrorMaker2(folder, mm2_properties(east, west, "orders", more=OFTEN))
+    props = mm2_properties(east, west, "orders", more=OFTEN)
+    worker = MirrorMaker2(folder, props, flags=QUICK_FLAGS)
     try:
         for cluster in (east, west):
             cluster.start()
@@ -57,6 +59,7 @@ def link(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iter
         source, target = Client(east), Client(west)
         source.create_topic("orders", partitions=2, retention_ms=7_777_777)
         worker.start()
+        wait_for("the worker", lambda: "east.orders" in target.topics(), 120)
         yield Link(east, source, target, worker)
     finally:
         worker.kill()
@@ -133,5 +136,3 @@ def test_restart(link: Link) -> None:
     link.worker.start()
     count = assert_same(link.source, "orders", link.target, "east.orders")
     assert count == 3350
-
-

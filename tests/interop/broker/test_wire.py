@@ -84,9 +84,7 @@ def test_api_versions(raw: Raw) -> None:
     """Versions of the schemas, Produce from 0 on; every version of the answer says the same."""
     told = {}
     for version in (4, 3, 2, 1, 0):
-        answer = raw.ask(
-            API_VERSIONS, version, ClientSoftwareName="raw", ClientSoftwareVersion="1"
-        )
+        answer = raw.ask(API_VERSIONS, version, ClientSoftwareName="raw", ClientSoftwareVersion="1")
         assert answer["ErrorCode"] == 0
         found = {a["ApiKey"]: (a["MinVersion"], a["MaxVersion"]) for a in answer["ApiKeys"]}
         told[version] = found

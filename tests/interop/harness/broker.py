@@ -171,6 +171,7 @@ class Cluster:
     """Some brokers. `overrides` are server properties; the heap and flags are the JVMs'."""
 
     broker_class: type[Broker] = Broker
+    transactions = True  # does it serve them?
 
     def __init__(
         self,

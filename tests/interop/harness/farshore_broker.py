@@ -67,10 +67,20 @@ class FarshoreCluster(Cluster):
     """One farshore-broker with the interface of a `Cluster`."""
 
     broker_class = FarshoreBroker
+    transactions = False
+
+
+CLASSES = {"farshore": FarshoreCluster, "kafka": Cluster}
+
+
+def link_classes() -> tuple[type[Cluster], type[Cluster]]:
+    """Source and target of the mirror's tests: $FARSHORE_LINK, "kafka-kafka" if it is not set."""
+    source, target = os.environ.get("FARSHORE_LINK", "kafka-kafka").split("-")
+    return CLASSES[source], CLASSES[target]
 
 
 def peer_class() -> type[Cluster]:
     """What the tests of the broker talk to. Apache Kafka, when $FARSHORE_BROKER_PEER is "kafka",
     shows that the tests ask for nothing but what Kafka does."""
     kind = os.environ.get("FARSHORE_BROKER_PEER", "farshore")
-    return {"farshore": FarshoreCluster, "kafka": Cluster}[kind]
+    return CLASSES[kind]

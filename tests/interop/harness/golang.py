@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """franz-go: the program of go/main.go, built once into the cache folder.
 
-franz-go asks for a newer Go than Debian 12 has. Where the installed one is too old, it fetches a
-newer one the way that Go itself does since 1.21: as the module golang.org/toolchain, checked against
-the checksum database like every module.
+franz-go asks for a newer Go than Debian 12 has. Where the installed one is too old, a newer one is
+fetched in the way that Go itself does it since 1.21: as the module golang.org/toolchain, checked
+against the checksum database like every module.
 """
 
 import fcntl

@@ -196,14 +196,20 @@ class MirrorMaker2:
         "-XX:+ExplicitGCInvokesConcurrent",
     ]
 
-    def __init__(self, folder: Path, props: Mapping[str, str], name: str = "mm2"):
+    def __init__(
+        self,
+        folder: Path,
+        props: Mapping[str, str],
+        name: str = "mm2",
+        flags: list[str] | None = None,
+    ):
         config = write_properties(folder / f"{name}.properties", props)
         self.process = Process(
             java.command(
                 "org.apache.kafka.connect.mirror.MirrorMaker",
                 str(config),
                 heap="-Xmx2G",
-                flags=self.FLAGS,
+                flags=self.FLAGS if flags is None else flags,
             ),
             folder / f"{name}.log",
         )

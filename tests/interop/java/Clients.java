@@ -174,6 +174,15 @@ public class Clients {
         }
     }
 
+    private int partitions(Admin admin) {
+        try {
+            return get(admin.describeTopics(List.of(topic)).allTopicNames()).get(topic).partitions()
+                .size();
+        } catch (Exception e) {
+            return 0;
+        }
+    }
+
     // -- scenarios
 
     /** Two producers in a row: codec `word`, every acks; the offsets that they are told. */
@@ -315,8 +324,9 @@ public class Clients {
             found.put("same generation", one.consumer.groupMetadata().generationId() == generation);
             found.put("undisturbed", one.assigned.size() == changes);
             two.consumer.close();
+            List<MemberToRemove> gone = List.of(new MemberToRemove("two"));
             get(admin.removeMembersFromConsumerGroup(topic,
-                new RemoveMembersFromConsumerGroupOptions(List.of(new MemberToRemove("two")))).all());
+                new RemoveMembersFromConsumerGroupOptions(gone)).all());
             settle(List.of(one), 4);
             found.put("alone", one.now());
             one.consumer.close();
@@ -367,7 +377,8 @@ public class Clients {
     private void topics() throws Exception {
         try (Admin admin = admin()) {
             Map<Integer, List<Integer>> assignment = Map.of(0, List.of(1), 1, List.of(1));
-            NewTopic asked = new NewTopic(topic, assignment).configs(Map.of("retention.ms", "7777777"));
+            NewTopic asked = new NewTopic(topic, assignment)
+                .configs(Map.of("retention.ms", "7777777"));
             var made = admin.createTopics(List.of(asked));
             get(made.all());
             Uuid id = get(made.topicId(topic));
@@ -375,6 +386,7 @@ public class Clients {
             found.put("replication", get(made.replicationFactor(topic)));
             found.put("retention", get(made.config(topic)).get("retention.ms").value());
             get(admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all());
+            until("the third partition", () -> partitions(admin) == 3);
             TopicDescription byName = get(admin.describeTopics(List.of(topic)).allTopicNames())
                 .get(topic);
             TopicDescription byId = get(admin.describeTopics(
@@ -475,7 +487,8 @@ public class Clients {
             found.put("delete subscribed", error(deleted.partitionResult(place(0))));
             found.put("delete other", error(deleted.partitionResult(other)));
             found.put("left", offsets(admin));
-            found.put("delete while alive", error(admin.deleteConsumerGroups(List.of(topic)).all()));
+            found.put("delete while alive",
+                error(admin.deleteConsumerGroups(List.of(topic)).all()));
             member.consumer.close();
             found.put("delete", error(admin.deleteConsumerGroups(List.of(topic)).all()));
             found.put("delete again", error(admin.deleteConsumerGroups(List.of(topic)).all()));

@@ -15,8 +15,8 @@ import org.apache.kafka.common.utils.Exit;
 import org.slf4j.LoggerFactory;
 
 /**
- * Runs Kafka's command line tools one after another in one JVM, since starting one takes longer than
- * most of them. Each request is a line of words in base64: standard input, the main class, its
+ * Runs Kafka's command line tools one after another in one JVM, since starting one takes longer
+ * than most of them. Each request is a line of words in base64: standard input, the main class, its
  * arguments. Each answer is a line: exit code, standard output, standard error, again in base64.
  */
 public class Tools {

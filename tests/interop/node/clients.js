@@ -60,8 +60,10 @@ async function withAdmin(use) {
 }
 
 async function create(numPartitions, configEntries) {
-  await withAdmin((admin) =>
-    admin.createTopics({ topics: [{ topic, numPartitions, configEntries }], waitForLeaders: true }));
+  await withAdmin((admin) => admin.createTopics({
+    topics: [{ topic, numPartitions, configEntries }],
+    waitForLeaders: true,
+  }));
 }
 
 async function failure(step) {
@@ -100,7 +102,6 @@ async function join(got, more) {
   await reader.connect();
   await reader.subscribe({ topics: [topic], fromBeginning: true });
   await reader.run({
-    autoCommitThreshold: 1,
     eachMessage: async ({ partition, message }) => {
       got.push({
         partition,
@@ -246,7 +247,11 @@ const scenarios = {
         topics: [{ topic: `${topic}-x`, replicationFactor: 2 }],
       }));
       await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] });
-      const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
+      let metadata;
+      await until('the third partition', async () => {
+        metadata = await admin.fetchTopicMetadata({ topics: [topic] });
+        return metadata.topics[0].partitions.length === 3;
+      });
       found.partitions = metadata.topics[0].partitions.map((p) => [p.partitionId, p.leader]).sort();
       found.listed = (await admin.listTopics()).includes(topic);
       const cluster = await admin.describeCluster();
@@ -263,9 +268,10 @@ const scenarios = {
       await admin.alterConfigs({
         resources: [{ ...resource, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }],
       });
+      await until('the change', async () => (await read()).join() !== found.before.join());
       found.after = await read();
       await admin.deleteTopics({ topics: [topic] });
-      found.gone = !(await admin.listTopics()).includes(topic);
+      await until('deletion', async () => !(await admin.listTopics()).includes(topic));
       return found;
     });
   },

@@ -150,7 +150,8 @@ static enum err encode(int16_t key, int16_t version, size_t size, struct wire_ou
 	struct produce_request_partition_produce_data data;
 	struct produce_request_topic_produce_data topic;
 	uint8_t *bytes = calloc(1, size + 1);
-	arena_init(&a, 1 << 20);
+	struct fetch_request_fetch_topic wanted;
+	arena_init(&a, 4 << 20);
 	void *msg = wire_array_new(&a, wire_request(key)->body, 1);
 	if (key == WIRE_API_PRODUCE) {
 		struct produce_request *p = msg;
@@ -160,6 +161,15 @@ static enum err encode(int16_t key, int16_t version, size_t size, struct wire_ou
 			.name = bytes_str("t"), .partition_data = &data, .partition_data_n = 1};
 		p->topic_data = &topic;
 		p->topic_data_n = 1;
+	}
+	if (key == WIRE_API_FETCH && size > 0) {
+		struct fetch_request *f = msg;
+		const struct wire_struct *parts = &wire_fetch_request_fetch_partition;
+		wanted = (struct fetch_request_fetch_topic){.topic = bytes_str("t")};
+		wanted.partitions_n = (int32_t)(size / 16); /* bytes of one, in version 4 */
+		wanted.partitions = wire_array_new(&a, parts, wanted.partitions_n);
+		f->topics = &wanted;
+		f->topics_n = 1;
 	}
 	enum err e = wire_encode(wire_request(key), version, msg, out, NULL);
 	arena_fini(&a);

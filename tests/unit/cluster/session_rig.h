@@ -37,8 +37,8 @@ void rig_run(struct rig *r);
 /* Move the clock on, in steps, and run. */
 void rig_pass(struct rig *r, int64_t ms);
 
-/* Send a request with an empty message of the API (Produce: `size` bytes of records). The
- * correlation id is what answers are known by. */
+/* Send a request with an empty message of the API (Produce: `size` bytes of records; Fetch
+ * v4: of partitions). The correlation id is what answers are known by. */
 void rig_send(struct rig *r, int fd, int16_t key, int16_t version, int32_t correlation,
 	      size_t size);
 void rig_write(struct rig *r, int fd, const void *p, size_t n);

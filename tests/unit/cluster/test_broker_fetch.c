@@ -232,6 +232,33 @@ static void it_waits_for_as_many_bytes_as_it_asked_for(void **state)
 	close(reader);
 }
 
+/* What lies before the offset does not count, though the index knows no nearer place. */
+static void it_does_not_count_what_it_has(void **state)
+{
+	struct rig *r = *state;
+	struct rig_fetch f;
+	int writer = rig_connect(r), reader = rig_connect(r);
+	int64_t first = -1, last = -1;
+	rig_topic(r, writer, "t", 1);
+	rig_write(r, writer, "t", 1, 3000);
+	send_wait(r, reader, &f, 1, 2000);
+	rig_write(r, writer, "t", 1, 10);
+	assert_false(rig_answered(r, reader));
+	rig_write(r, writer, "t", 1, 1900);
+	assert_true(rig_answered(r, reader));
+	assert_int_equal(batches(rig_fetched(rig_receive(r, reader, FETCH, 11)), &first, &last), 2);
+	/* The same for one that begins with something. */
+	send_wait(r, reader, &f, 2, 2500);
+	assert_false(rig_answered(r, reader));
+	rig_write(r, writer, "t", 1, 100);
+	assert_false(rig_answered(r, reader));
+	rig_write(r, writer, "t", 1, 400);
+	assert_true(rig_answered(r, reader));
+	assert_int_equal(batches(rig_fetched(rig_receive(r, reader, FETCH, 11)), &first, &last), 3);
+	close(writer);
+	close(reader);
+}
+
 static void when_the_wait_is_over_it_gets_what_there_is(void **state)
 {
 	struct rig *r = *state;
@@ -509,6 +536,7 @@ int main(void)
 		TEST(leader_epochs_are_compared),
 		TEST(a_fetch_waits_for_records),
 		TEST(it_waits_for_as_many_bytes_as_it_asked_for),
+		TEST(it_does_not_count_what_it_has),
 		TEST(when_the_wait_is_over_it_gets_what_there_is),
 		TEST(a_deleted_topic_ends_the_wait),
 		TEST(a_client_that_leaves_is_forgotten),

@@ -401,6 +401,30 @@ static void slow_readers_are_disconnected(void **state)
 	free_rig(r);
 }
 
+/* Such as SIGSTOP, or a machine that has no time for it. */
+static void a_pause_of_the_broker_is_nobodys_fault(void **state)
+{
+	(void)state;
+	struct rig *r = new_rig((struct sessions_options){.slow_reader_ms = 5000, .idle_ms = 8000});
+	struct sessions_count n;
+	int reader = rig_connect(r), writer = rig_connect(r), idle = rig_connect(r);
+	rig_send(r, reader, FETCH, 4, 1, 0);
+	send_large_answer(r, 1);
+	rig_write(r, writer, "\0\0\1\0", 4);
+	rig_pass(r, 2000);
+	r->now += 77 * 1000;
+	rig_run(r);
+	sessions_count(r->all, &n);
+	assert_int_equal(n.open, 3);
+	assert_int_equal(rig_answer(r, reader), 1);
+	rig_pass(r, 10 * 1000);
+	assert_true(rig_is_closed(r, idle));
+	close(reader);
+	close(writer);
+	close(idle);
+	free_rig(r);
+}
+
 /* Requests of a client that takes no answers are not begun. */
 static void a_client_must_take_answers_before_it_asks_on(void **state)
 {
@@ -482,6 +506,36 @@ static void half_frames_do_not_stop_the_others(void **state)
 	free_rig(r);
 }
 
+/* Requests that wait for long do not stop the others, and are bounded themselves. */
+static void large_requests_that_wait_are_bounded(void **state)
+{
+	(void)state;
+	enum { N = 6, HIGH = 200 << 10, SIZE = 150 << 10 };
+	struct rig *r = new_rig((struct sessions_options){.queued_max = HIGH});
+	struct sessions_count n;
+	int fd[N], good = rig_connect(r), closed = 0;
+	for (int i = 0; i < N; i++) {
+		fd[i] = rig_connect(r);
+		rig_send(r, fd[i], FETCH, 4, i, SIZE);
+		rig_send(r, good, LIST, 3, i, 0);
+		assert_int_equal(rig_answer(r, good), i);
+	}
+	sessions_count(r->all, &n);
+	assert_in_range(n.waiting_bytes, HIGH, 5 * HIGH);
+	assert_true(n.queued_bytes < HIGH);
+	for (int i = 0; i < N; i++)
+		closed += rig_is_closed(r, fd[i]);
+	assert_in_range(closed, 1, N - 1);
+	for (int i = 0; i < N; i++)
+		close(fd[i]);
+	rig_run(r);
+	sessions_count(r->all, &n);
+	assert_int_equal(n.waiting_bytes, 0);
+	assert_int_equal(n.queued_bytes, 0);
+	close(good);
+	free_rig(r);
+}
+
 static void one_connection_cannot_take_all(void **state)
 {
 	(void)state;
@@ -544,9 +598,11 @@ int main(void)
 		cmocka_unit_test(a_frame_must_get_on),
 		cmocka_unit_test(a_large_frame_may_take_its_time),
 		cmocka_unit_test(slow_readers_are_disconnected),
+		cmocka_unit_test(a_pause_of_the_broker_is_nobodys_fault),
 		cmocka_unit_test(a_client_must_take_answers_before_it_asks_on),
 		cmocka_unit_test(reading_stops_at_the_high_mark),
 		cmocka_unit_test(half_frames_do_not_stop_the_others),
+		cmocka_unit_test(large_requests_that_wait_are_bounded),
 		cmocka_unit_test(one_connection_cannot_take_all),
 		cmocka_unit_test(a_drain_answers_what_runs),
 	};

@@ -509,6 +509,23 @@ static void test_session_expires(void **state)
 	assert_int_equal(client_heartbeat(r, &c[1]), ERR_KAFKA_UNKNOWN_MEMBER_ID);
 }
 
+/* The broker was stopped for a while: who was alive before gets a moment to say so. */
+static void test_broker_stood_still(void **state)
+{
+	struct rig *r = *state;
+	struct client c[2] = {{.session_ms = 10000}, {.session_ms = 10000}};
+	rig_stable(r, c, 2);
+	r->now += 60000;
+	r->armed = GROUP_NEVER;
+	group_tick(r->group);
+	assert_int_equal(client_heartbeat(r, &c[0]), ERR_OK);
+	rig_pass(r, 2999);
+	assert_int_equal(group_members(r->group), 2);
+	rig_pass(r, 1);
+	assert_int_equal(group_members(r->group), 1);
+	assert_int_equal(client_heartbeat(r, &c[1]), ERR_KAFKA_UNKNOWN_MEMBER_ID);
+}
+
 /* A commit is a sign of life, too. */
 static void test_commit_keeps_the_session(void **state)
 {
@@ -885,6 +902,7 @@ int main(void)
 		T(test_sync_with_wrong_protocol),
 		T(test_members_that_do_not_sync),
 		T(test_session_expires),
+		T(test_broker_stood_still),
 		T(test_commit_keeps_the_session),
 		T(test_waiting_members_do_not_expire),
 		T(test_last_member_leaves),

@@ -99,7 +99,7 @@ static void check_synced(struct sim *s, struct client *c)
 		return;
 	}
 	char *colon = strchr(c->assignment, ':');
-	assert_int_equal(atoi(c->assignment), c->generation);
+	assert_int_equal(strtol(c->assignment, NULL, 10), c->generation);
 	assert_true(strcmp(colon + 1, c->id) == 0 || is_static_self(c, colon + 1));
 	check_stored(s, c);
 	s->assigned++;

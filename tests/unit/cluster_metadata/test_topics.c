@@ -265,6 +265,54 @@ static void test_offline_partition(void **state)
 	assert_int_equal(rig_delete(g, "b"), ERR_OK);
 }
 
+/* A large topic is made in slices: it is announced when all of it is there. */
+static void test_large_topic(void **state)
+{
+	struct rig *g = *state;
+	const struct metadata_new_topic t = {
+		.name = bytes_str("big"), .partitions = 1000, .replication_factor = 1};
+	struct wish w, other;
+	int turns = 0;
+
+	rig_start(g);
+	wish_init(&w);
+	wish_init(&other);
+	assert_int_equal(metadata_create_topic(g->m, &t, &w.change, &g->why), ERR_OK);
+	const struct metadata_new_topic small = {
+		.name = bytes_str("small"), .partitions = 1, .replication_factor = 1};
+	assert_int_equal(metadata_create_topic(g->m, &small, &other.change, &g->why), ERR_OK);
+	size_t most = 0, before = fake_disk_folders(g->disk);
+	for (; w.calls == 0 && turns < 100; turns++) {
+		assert_int_equal(other.calls, 0); /* changes are over in order */
+		loop_turn(g->loop, 1);
+		size_t now = fake_disk_folders(g->disk);
+		most = now - before > most ? now - before : most;
+		before = now;
+	}
+	assert_int_equal(w.e, ERR_OK);
+	assert_in_range(turns, 8, 99);
+	assert_in_range(most, 1, 200);
+	for (int32_t i = 0; i < 1000; i++)
+		assert_non_null(metadata_partition(g->m, bytes_str("big"), i)->log);
+	rig_turns(g);
+	assert_int_equal(other.calls, 1);
+	/* And so it goes. Its name can be taken again at once. */
+	wish_init(&w);
+	wish_init(&other);
+	assert_int_equal(metadata_delete_topic(g->m, rig_topic(g, "big"), &w.change, &g->why),
+			 ERR_OK);
+	rig_turns(g);
+	assert_null(rig_topic(g, "big"));
+	assert_int_equal(w.calls, 0);
+	assert_int_equal(metadata_create_topic(g->m, &t, &other.change, &g->why), ERR_OK);
+	for (turns = 0; other.calls == 0 && turns < 100; turns++)
+		loop_turn(g->loop, 1);
+	assert_int_equal(w.e, ERR_OK);
+	assert_int_equal(other.e, ERR_OK);
+	for (int32_t i = 0; i < 1000; i++)
+		assert_non_null(metadata_partition(g->m, bytes_str("big"), i)->log);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +326,7 @@ int main(void)
 		T(test_delete),
 		T(test_delete_fails),
 		T(test_offline_partition),
+		T(test_large_topic),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

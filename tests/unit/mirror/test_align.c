@@ -5,6 +5,7 @@
  * behind it; a compacted source loses records since. M2, M13 (no duplicate, none missing after
  * kill -9), F1, F27, F28.
  */
+#include <inttypes.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -509,7 +510,7 @@ static void test_verify_finds_a_changed_record(void **state)
 		assert_int_equal(align_need(a), ALIGN_MISMATCH);
 		assert_false(align_result(a)->foreign);
 		char at[64];
-		snprintf(at, sizeof at, "target offset %lld ", (long long)(c.dst0 + (int64_t)bad));
+		snprintf(at, sizeof at, "target offset %" PRId64 " ", c.dst0 + (int64_t)bad);
 		assert_non_null(strstr(align_result(a)->detail.text, at));
 		align_free(a);
 		buf_fini(&changed.log.bytes);

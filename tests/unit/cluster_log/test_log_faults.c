@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Disks that fail: full, broken, or refusing to sync. Every disk call of a script fails in turn. Writes
+ * are refused, reads go on, nothing that was acknowledged is lost, and the log recovers. (F3, F5, F6)
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/cluster_log/log_rig.h"
+
+static int setup(void **state)
+{
+	static struct log_rig r;
+
+	log_rig_init(&r);
+	*state = &r;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	log_rig_fini(*state);
+	return 0;
+}
+
+static void produce_many(struct log_rig *r, int batches, int32_t n)
+{
+	for (int i = 0; i < batches; i++) {
+		r->now_ms += 10;
+		assert_int_equal(log_rig_produce(r, n), ERR_OK);
+	}
+}
+
+struct waiter {
+	struct plog_wait wait;
+	int done;
+	enum err e;
+};
+
+static void on_done(struct plog_wait *w, enum err e)
+{
+	struct waiter *x = (struct waiter *)w;
+
+	x->done++;
+	x->e = e;
+}
+
+static void disk_full(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	int64_t size = plog_size(r->plog);
+	log_rig_fail(r, CALL_WRITE, 1, ENOSPC, true);
+	for (int i = 0; i < 5; i++) {
+		assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+		assert_int_equal(plog_health(r->plog), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+		assert_int_equal(plog_end(r->plog), 9);
+		assert_int_equal(plog_size(r->plog), size);
+		/* Half a batch was written, and taken back. */
+		assert_int_equal(log_rig_size(r, "00000000000000000000.log"), size);
+		assert_int_equal(log_rig_read_all(r, 0), 9);
+	}
+	log_rig_heal(r);
+	produce_many(r, 3, 3);
+	assert_int_equal(plog_health(r->plog), ERR_OK);
+	assert_int_equal(log_rig_read_all(r, 0), 18);
+}
+
+/* What a failed write left cannot be cut off: then nothing is written until it can be. */
+static void disk_full_and_no_way_back(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	int64_t size = plog_size(r->plog);
+	log_rig_fail(r, CALL_ANY, 1, EIO, true);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	log_rig_heal(r);
+	assert_true(log_rig_size(r, "00000000000000000000.log") > size);
+	assert_int_equal(log_rig_read_all(r, 0), 9);
+	log_rig_kill(r);
+	log_rig_open(r);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), size);
+	log_rig_fail(r, CALL_ANY, 1, EIO, true);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	log_rig_heal(r);
+	produce_many(r, 1, 1);
+	assert_int_equal(log_rig_read_all(r, 0), 10);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), plog_size(r->plog));
+}
+
+/* fsync=always: what was not synced was never seen; it is cut off, and writing goes on elsewhere. */
+static void failed_sync_always(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+	struct waiter old = {.wait = {.done = on_done, .offset = 9}},
+		      x = {.wait = {.done = on_done, .offset = 12}};
+	struct batch_head h = batches_head();
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	int64_t size = plog_size(r->plog);
+	long syncs = log_rig_calls(r, CALL_FDATASYNC);
+	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
+	h.base_timestamp = r->now_ms;
+	h.producer_id = 8;
+	h.producer_epoch = 0;
+	h.base_sequence = 0;
+	assert_int_equal(log_rig_append_head(r, &h, 3, &a), ERR_OK);
+	plog_wait_stored(r->plog, &old.wait);
+	plog_wait_stored(r->plog, &x.wait);
+	log_rig_settle(r);
+	assert_true(log_rig_heal(r));
+	assert_int_equal(old.e, ERR_OK);
+	assert_int_equal(x.done, 1);
+	assert_int_equal(x.e, ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(plog_high_watermark(r->plog), 9);
+	assert_int_equal(plog_health(r->plog), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(log_rig_read_all(r, 0), 9);
+	/* A wait of now hears of it, too. */
+	struct waiter late = {.wait = {.done = on_done, .offset = 12}};
+	plog_wait_stored(r->plog, &late.wait);
+	log_rig_settle(r);
+	assert_int_equal(late.e, ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	/* The failed range was not synced again as if that had worked. */
+	assert_int_equal(log_rig_calls(r, CALL_FDATASYNC), syncs + 1);
+	log_rig_sleep(r, 1000);
+	assert_int_equal(plog_health(r->plog), ERR_OK);
+	assert_int_equal(plog_end(r->plog), 9);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), size);
+	assert_int_equal(log_rig_size(r, "00000000000000000009.log"), 0);
+	/* The producer's batch is gone, so that its retry is no duplicate. */
+	assert_int_equal(log_rig_append_head(r, &h, 3, &a), ERR_OK);
+	assert_false(a.duplicate);
+	assert_int_equal(a.base_offset, 9);
+	log_rig_settle(r);
+	assert_int_equal(log_rig_read_all(r, 0), 12);
+	log_rig_kill(r);
+	log_rig_open(r);
+	assert_int_equal(log_rig_read_all(r, 0), 12);
+}
+
+/* The same over several segments, and with a disk that stays broken for a while. */
+static void failed_sync_over_segments(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 5, 3);
+	log_rig_hold_sync(r, true);
+	for (int i = 0; i < 40; i++) {
+		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+		loop_turn(r->loop, 0);
+	}
+	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, true);
+	log_rig_hold_sync(r, false);
+	log_rig_settle(r);
+	int64_t stored = plog_high_watermark(r->plog);
+	assert_true(stored < 135);
+	for (int i = 0; i < 3; i++) {
+		log_rig_sleep(r, 1000);
+		assert_int_equal(plog_health(r->plog), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+		assert_int_equal(plog_high_watermark(r->plog), stored);
+		assert_int_equal(log_rig_read_all(r, 0), stored);
+	}
+	log_rig_heal(r);
+	log_rig_sleep(r, 1000);
+	assert_int_equal(plog_health(r->plog), ERR_OK);
+	assert_int_equal(plog_end(r->plog), stored);
+	produce_many(r, 20, 3);
+	assert_int_equal(log_rig_read_all(r, 0), stored + 60);
+	assert_int_equal(log_rig_close(r), ERR_OK);
+	log_rig_open(r);
+	assert_int_equal(log_rig_read_all(r, 0), stored + 60);
+}
+
+/* fsync=never or interval: readers saw it; it stays, the next records go to a new file, and after a
+ * crash the range is looked at. */
+static void failed_sync_interval(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+	struct rng g = {.s = 1};
+
+	r->options.fsync = STORE_FSYNC_INTERVAL;
+	log_rig_open(r);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+	log_rig_sleep(r, 1000);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
+	log_rig_sleep(r, 1000);
+	assert_true(log_rig_heal(r));
+	assert_int_equal(plog_health(r->plog), ERR_OK);
+	assert_int_equal(plog_high_watermark(r->plog), 18);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+	assert_true(log_rig_size(r, "00000000000000000018.log") > 0);
+	log_rig_sleep(r, 1000);
+	assert_int_equal(log_rig_read_all(r, 0), 27);
+	log_rig_sleep(r, 60000);
+	log_rig_power_cut(r, &g);
+	log_rig_open(r);
+	/* What was synced before is there; what came after the lost range cannot be kept. */
+	assert_true(plog_end(r->plog) >= 9);
+	assert_int_equal(log_rig_read_all(r, 0), plog_end(r->plog));
+	/* A stop that knows of such a range is not clean. */
+	int64_t end = plog_end(r->plog);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
+	log_rig_sleep(r, 1000);
+	log_rig_heal(r);
+	assert_int_equal(log_rig_close(r), ERR_IO);
+	char path[256];
+	(void)snprintf(path, sizeof path, "%s/.kafka_cleanshutdown", r->dir);
+	assert_int_equal(access(path, F_OK), -1);
+	log_rig_open(r);
+	assert_int_equal(plog_end(r->plog), end + 3);
+}
+
+static void close_that_cannot_write(void **state)
+{
+	struct log_rig *r = *state;
+
+	log_rig_open(r);
+	produce_many(r, 20, 3);
+	log_rig_fail(r, CALL_WRITE, 1, ENOSPC, true);
+	assert_int_equal(log_rig_close(r), ERR_IO);
+	log_rig_heal(r);
+	log_rig_open(r);
+	assert_int_equal(log_rig_read_all(r, 0), 60);
+}
+
+static void delete_records_needs_the_disk(void **state)
+{
+	struct log_rig *r = *state;
+	int64_t start;
+	struct errmsg why = {{0}};
+
+	log_rig_open(r);
+	produce_many(r, 20, 3);
+	log_rig_fail(r, CALL_FSYNC, 1, EIO, false);
+	assert_int_equal(plog_delete_before(r->plog, 30, &start, &why),
+			 ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	assert_int_equal(plog_start(r->plog), 0);
+	assert_int_equal(plog_delete_before(r->plog, 30, &start, &why), ERR_OK);
+	log_rig_kill(r);
+	log_rig_open(r);
+	assert_int_equal(plog_start(r->plog), 30);
+}
+
+/* ---- every call of a script, in turn ---- */
+
+/* Opens, writes over several segments, deletes, cleans up, closes. Returns the offset that was promised
+ * last. Errors are fine; what was promised must hold. */
+static int64_t script(struct log_rig *r, bool clean)
+{
+	struct errmsg why = {{0}};
+	int64_t acked = 0, start;
+
+	enum err e = log_rig_try_open(r, &why);
+	if (e != ERR_OK) {
+		assert_true(e == ERR_IO || e == ERR_CONFIG);
+		assert_true(why.text[0] != '\0');
+		return 0;
+	}
+	for (int i = 0; i < 30; i++) {
+		if (log_rig_produce(r, 5) == ERR_OK)
+			acked = plog_high_watermark(r->plog);
+		if (i == 15)
+			log_rig_sleep(r, 61000);
+	}
+	if (plog_delete_before(r->plog, 20, &start, &why) == ERR_OK)
+		assert_int_equal(start, 20);
+	log_rig_sleep(r, 300000);
+	log_rig_sleep(r, 1000);
+	if (clean)
+		(void)log_rig_close(r);
+	else
+		log_rig_kill(r);
+	return acked;
+}
+
+static void every_call_fails(struct log_rig *r, int error, bool sticky, bool clean)
+{
+	for (long n = 1;; n++) {
+		log_rig_fail(r, CALL_ANY, n, error, sticky);
+		int64_t acked = script(r, clean);
+		if (!log_rig_heal(r))
+			break;
+		log_rig_open(r);
+		assert_true(plog_end(r->plog) >= acked);
+		assert_int_equal(log_rig_read_all(r, plog_start(r->plog)), plog_end(r->plog));
+		produce_many(r, 2, 5);
+		store_delete(r->store, r->plog);
+		log_rig_settle(r);
+		assert_int_equal(log_rig_close(r), ERR_OK);
+		/* The whole script has about 500 calls; under sanitizers a part will do. */
+		n += rng_scale(100) < 100 ? 2 : 0;
+	}
+}
+
+static void nth_call_fails(void **state)
+{
+	every_call_fails(*state, EIO, false, true);
+}
+
+static void nth_call_fails_then_killed(void **state)
+{
+	every_call_fails(*state, ENOSPC, false, false);
+}
+
+static void nth_call_and_all_after_fail(void **state)
+{
+	every_call_fails(*state, EIO, true, false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(disk_full_and_no_way_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(failed_sync_always, setup, teardown),
+		cmocka_unit_test_setup_teardown(failed_sync_over_segments, setup, teardown),
+		cmocka_unit_test_setup_teardown(failed_sync_interval, setup, teardown),
+		cmocka_unit_test_setup_teardown(close_that_cannot_write, setup, teardown),
+		cmocka_unit_test_setup_teardown(delete_records_needs_the_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(nth_call_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(nth_call_fails_then_killed, setup, teardown),
+		cmocka_unit_test_setup_teardown(nth_call_and_all_after_fail, setup, teardown),
+	};
+
+	return cmocka_run_group_tests_name("log_faults", tests, NULL, NULL);
+}
