@@ -43,6 +43,10 @@ void api_delete_topics(struct request *r);
 void api_delete_records(struct request *r);
 void api_init_producer_id(struct request *r);
 void api_offset_for_leader_epoch(struct request *r);
+/* One file, acls.c: there is no authorizer. */
+void api_describe_acls(struct request *r);
+void api_create_acls(struct request *r);
+void api_delete_acls(struct request *r);
 void api_describe_configs(struct request *r);
 void api_alter_configs(struct request *r);
 void api_describe_log_dirs(struct request *r);

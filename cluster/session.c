@@ -349,6 +349,8 @@ static void on_frame(void *arg, struct frame *f)
 	}
 	s->active_ms = loop_now_ms(s->all->options.loop);
 	s->all->queued += f->n;
+	s->all->arriving -= s->arriving;
+	s->arriving = 0;
 	assert(s->waiting == NULL);
 	if (!s->all->draining && may_begin(s, f))
 		begin(s, f);
@@ -357,6 +359,13 @@ static void on_frame(void *arg, struct frame *f)
 	sessions_check_memory(s->all);
 	if (!s->closing)
 		update_pause(s);
+}
+
+static void on_part(void *arg, size_t bytes)
+{
+	struct session *s = arg;
+	if (!s->closing)
+		sessions_arrived(s->all, s, bytes);
 }
 
 static void on_dead(void *arg, enum err e, const struct errmsg *why)
@@ -384,6 +393,8 @@ static void close_now(struct session *s)
 	}
 	drop_frame(s, s->waiting);
 	s->waiting = NULL;
+	all->arriving -= s->arriving;
+	s->arriving = 0;
 	loop_undefer(all->options.loop, &s->work);
 	sessions_remove(all, s);
 	conn_close(s->conn);
@@ -435,7 +446,8 @@ static bool admits(const uint8_t head[8])
 struct session *session_new(struct sessions *all, int fd, const struct endpoint *at,
 			    const char *host)
 {
-	static const struct conn_events events = {.on_frame = on_frame, .on_dead = on_dead};
+	static const struct conn_events events = {
+		.on_frame = on_frame, .on_part = on_part, .on_dead = on_dead};
 	const struct conn_options o = {
 		.frame_max = all->options.request_max < FIRST_FRAME_MAX ? all->options.request_max
 									: FIRST_FRAME_MAX,

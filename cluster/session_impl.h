@@ -18,7 +18,8 @@ struct session {
 	unsigned in_flight; /* requests in the list */
 	unsigned others;    /* those that are not Produce */
 	size_t in_flight_bytes;
-	size_t parked; /* bytes of a request other than Produce that its handler keeps */
+	size_t arriving; /* bytes of a frame that is not complete */
+	size_t parked;   /* bytes of a request other than Produce that its handler keeps */
 	struct frame *waiting;
 	struct loop_deferred work;
 	bool busy;    /* a handler is being called */
@@ -45,7 +46,7 @@ struct sessions {
 	int64_t swept_ms;
 	struct sessions_count count; /* but for `open` of what is open now */
 	size_t queued;               /* bytes of frames that are complete and not answered */
-	size_t arriving;             /* of those that are not complete, at the last sweep */
+	size_t arriving;             /* of those that are not complete */
 	size_t parked; /* of requests that wait for something to happen, with their arenas */
 	const struct api *apis; /* the first of all */
 	uint64_t requests[SESSION_APIS_MAX];
@@ -68,6 +69,9 @@ void session_close(struct session *s);
 
 /* The memory of requests in flight may have crossed a mark. */
 void sessions_check_memory(struct sessions *all);
+
+/* So many bytes of an incomplete frame are there. */
+void sessions_arrived(struct sessions *all, struct session *s, size_t bytes);
 
 /* Requests that wait may have become too large together. */
 void sessions_check_parked(struct sessions *all);

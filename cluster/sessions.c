@@ -6,8 +6,9 @@
  * it comes (its pages are not touched before). Over the high mark no connection begins to read a
  * frame, and those in the middle of one finish it; but who then hardly gets on is disconnected, so
  * that a few who send half a frame and fall silent do not keep all others waiting. At half of the
- * high mark all read again. Requests that wait for something to happen (a fetch for records, a
- * member for its group) count apart; when they take too much the largest goes.
+ * high mark all read again. At twice the high mark the largest half frame goes. Requests that wait
+ * for something to happen (a fetch for records, a member for its group) count apart; when they take
+ * too much the largest goes.
  */
 #include <assert.h>
 #include <netinet/in.h>
@@ -29,6 +30,7 @@ enum {
 	SWEEP_MS = 1000,
 	LATE_MS = 1000, /* a sweep that comes later than this tells of a pause */
 	POOL_KEEP = 8 << 20,
+	HARD_SHARE = 2,            /* so many times queued_max ends the largest that arrives */
 	PARKED_SHARE = 4,          /* requests that wait may take so many times queued_max */
 	FRAME_STEP_MS = 30 * 1000, /* a frame that arrives must be complete, ... */
 	FRAME_STEP = 256 << 10,    /* ... or got on by so many bytes, in this time */
@@ -156,6 +158,31 @@ void sessions_check_memory(struct sessions *all)
 		session_wake(s);
 }
 
+/* The largest part goes when together they pass the hard mark. */
+static void check_arriving(struct sessions *all)
+{
+	struct session *largest = NULL;
+	if ((all->queued + all->arriving) / HARD_SHARE <= all->options.queued_max)
+		return;
+	for (struct session *s = all->head; s != NULL; s = s->next)
+		if (!s->closing && (largest == NULL || s->arriving > largest->arriving))
+			largest = s;
+	if (largest == NULL || largest->arriving == 0)
+		return;
+	all->arriving -= largest->arriving;
+	largest->arriving = 0;
+	session_end(largest, LOG_WARN, "session_hung_up",
+		    "requests that arrive are too large together, and this is the largest");
+}
+
+void sessions_arrived(struct sessions *all, struct session *s, size_t bytes)
+{
+	all->arriving += bytes - s->arriving;
+	s->arriving = bytes;
+	sessions_check_memory(all);
+	check_arriving(all);
+}
+
 void sessions_check_parked(struct sessions *all)
 {
 	struct session *largest = NULL;
@@ -213,7 +240,6 @@ static bool is_idle(const struct session *s, int64_t now)
 static void look_at(struct session *s, int64_t now)
 {
 	struct sessions_count *count = &s->all->count;
-	s->all->arriving += conn_frame_bytes(s->conn);
 	if (is_in_the_way(s)) {
 		count->closed_slow++;
 		session_end(s, LOG_WARN, "session_slow",
@@ -253,7 +279,6 @@ static void on_sweep(void *arg)
 	int64_t now = loop_now_ms(all->options.loop);
 	bool late = now - all->swept_ms > sweep_ms(all) + LATE_MS;
 	all->swept_ms = now;
-	all->arriving = 0;
 	for (struct session *s = all->head; s != NULL; s = s->next) {
 		if (late)
 			forgive(s, now);

@@ -413,8 +413,8 @@ static bool look_at(struct fetch *f, struct part *p)
 	return f->waiting_bytes >= f->min_bytes;
 }
 
-/* Begin to watch, from what the read found on. True if there is much more than that: a read stops at
- * the end of a segment, and what lies behind it is to be had without a wait (DelayedFetch.scala,
+/* Begin to watch, from what the read found on. True if there is much more than that: a read stops
+ * at the end of a segment, and what lies behind it is to be had without a wait (DelayedFetch.scala,
  * case F). */
 static bool watch_first(struct fetch *f, struct part *p)
 {

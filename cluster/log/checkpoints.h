@@ -2,8 +2,9 @@
 /*
  * The checkpoint files of the data directory, and the mark of a clean stop.
  *
- * The recovery points and the cleaner's offsets are hints that may lag behind: they are written now and
- * then, by a job. A log start offset is a promise to whoever deleted records: it is written at once.
+ * The recovery points and the cleaner's offsets are hints that may lag behind: they are written now
+ * and then, by a job. A log start offset is a promise to whoever deleted records: it is written at
+ * once.
  */
 #ifndef FARSHORE_CLUSTER_LOG_CHECKPOINTS_H
 #define FARSHORE_CLUSTER_LOG_CHECKPOINTS_H

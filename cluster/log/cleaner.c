@@ -7,10 +7,11 @@
  *	pool  write BASE.log.cleaned and its indexes; sync them and the folder
  *	loop  rename .cleaned to .swap, the log last: from here on the new segment counts
  *	pool  sync the folder
- *	loop  rename the old segments to .deleted and .swap to its place; readers see the new segment
+ *	loop  rename the old segments to .deleted and .swap to its place; readers see the new
+ *	      segment
  *
- * What a crash leaves of this is completed or undone by recovery.c. While a round runs, the segments
- * that it reads stay: no retention. A cut of the log (plog_truncate) ends the round.
+ * What a crash leaves of this is completed or undone by recovery.c. While a round runs, the
+ * segments that it reads stay: no retention. A cut of the log (plog_truncate) ends the round.
  */
 #include "cluster/log/cleaner.h"
 
@@ -349,7 +350,8 @@ static void replace_segments(struct cleaner_round *r)
 	l->folder_dirty = true;
 }
 
-/* The new files are .swap and that is on disk: put them in place. May be done again after an error. */
+/* The new files are .swap and that is on disk: put them in place. May be done again after an
+ * error. */
 static enum err finish_swap(struct cleaner_round *r)
 {
 	static const char *const kinds[] = {"log", "index", "timeindex", "txnindex", "snapshot"};
@@ -381,9 +383,9 @@ static void go_on(struct cleaner *c)
 	}
 }
 
-/* The swap's second half, as soon as it may be: after the sync, and when no commit writes an index that
- * the new one takes the place of. A rename that should work and does not is tried again; until then the
- * log's files are in between. */
+/* The swap's second half, as soon as it may be: after the sync, and when no commit writes an index
+ * that the new one takes the place of. A rename that should work and does not is tried again; until
+ * then the log's files are in between. */
 static void swap(struct cleaner *c)
 {
 	struct cleaner_round *r = c->round;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Runs on a pool thread: touches nothing but its round and files of its own opening. A round that is
- * told to stop ends with ERR_CANCELED, between two batches.
+ * Runs on a pool thread: touches nothing but its round and files of its own opening. A round that
+ * is told to stop ends with ERR_CANCELED, between two batches.
  */
 #include "cluster/log/cleaner_round.h"
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Group commit: one job per log at a time on the worker pool. What it syncs is fixed when it starts;
- * what is appended meanwhile waits for the next one, all of it together.
+ * Group commit: one job per log at a time on the worker pool. What it syncs is fixed when it
+ * starts; what is appended meanwhile waits for the next one, all of it together.
  *
  * Order inside a job: the bytes of the segments, oldest first; then the directories that name new
- * files; then the small files beside them (indexes of rolled segments, leader epochs, producers). The
- * first two are what an acknowledgement needs. The last only decides how far the recovery point may
- * move: after a failure there, commits do without them for a second.
+ * files; then the small files beside them (indexes of rolled segments, leader epochs, producers).
+ * The first two are what an acknowledgement needs. The last only decides how far the recovery point
+ * may move: after a failure there, commits do without them for a second.
  *
  * A failed sync is not tried again: the kernel may have dropped the pages and would say yes. See
  * failed_sync.
@@ -402,6 +402,20 @@ static void settle_files(struct plog *l, const struct commit *c)
 	}
 }
 
+/* The one that a clean stop left between two segments is of no use any more; those at a segment's
+ * edge go with the segment. */
+static void drop_old_snapshot(const struct plog *l, int64_t now)
+{
+	ptrdiff_t at = plog_segment_at(l, l->snapshot_at);
+	char path[DISKIO_PATH];
+
+	if (l->snapshot_at < 0 || l->snapshot_at == now ||
+	    (at >= 0 && l->segments[at]->base == l->snapshot_at))
+		return;
+	plog_path(l, l->snapshot_at, "snapshot", path);
+	(void)l->store->disk->unlink(l->store->disk->ctx, path);
+}
+
 static void settle_writes(struct plog *l, const struct commit *c)
 {
 	for (size_t i = 0; i < c->indexed_n; i++) {
@@ -423,6 +437,7 @@ static void settle_writes(struct plog *l, const struct commit *c)
 	if (c->metadata)
 		l->metadata_dirty = false;
 	if (c->snapshot >= 0) {
+		drop_old_snapshot(l, c->snapshot);
 		l->snapshot_at = c->snapshot;
 		if (l->snapshot_offset == c->snapshot) {
 			l->snapshot_offset = -1;
@@ -459,9 +474,9 @@ static void move_recovery_point(struct plog *l, int64_t to)
 }
 
 /*
- * With fsync=always nothing above `stored` was seen or acknowledged: it is cut off and the log takes
- * no appends until that is done. Otherwise it was seen, and is left: it may be on disk or not. The
- * next append goes to a new file, and after a crash the range is looked at.
+ * With fsync=always nothing above `stored` was seen or acknowledged: it is cut off and the log
+ * takes no appends until that is done. Otherwise it was seen, and is left: it may be on disk or
+ * not. The next append goes to a new file, and after a crash the range is looked at.
  */
 static void failed_sync(struct plog *l, const struct commit *c)
 {
@@ -509,7 +524,8 @@ static void synced(struct plog *l, const struct commit *c)
 	plog_wake(l);
 }
 
-/* The log was cut while its producers' state was written: that file tells of batches that are gone. */
+/* The log was cut while its producers' state was written: that file tells of batches that are
+ * gone. */
 static void drop_stale_snapshot(const struct plog *l, const struct commit *c)
 {
 	char path[DISKIO_PATH];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The system calls that the log makes, as a table, so that tests let the Nth one fail, stop the world
- * there, or make a sync slow. Each call behaves as the one it is named after: -1 with errno. They are
- * made from the loop's thread and from the pool's.
+ * The system calls that the log makes, as a table, so that tests let the Nth one fail, stop the
+ * world there, or make a sync slow. Each call behaves as the one it is named after: -1 with errno.
+ * They are made from the loop's thread and from the pool's.
  */
 #ifndef FARSHORE_CLUSTER_LOG_DISK_H
 #define FARSHORE_CLUSTER_LOG_DISK_H

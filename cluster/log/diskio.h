@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the log does with whole files: read, write, replace, sync a directory, remove a folder. Works
- * on any thread. Errors are ERR_IO with the path and the system's reason in `why` (may be NULL). */
+/* What the log does with whole files: read, write, replace, sync a directory, remove a folder.
+ * Works on any thread. Errors are ERR_IO with the path and the system's reason in `why` (may be
+ * NULL). */
 #ifndef FARSHORE_CLUSTER_LOG_DISKIO_H
 #define FARSHORE_CLUSTER_LOG_DISKIO_H
 

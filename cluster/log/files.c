@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Invariant: a file with a slot is in the list, from the one used latest to the one used longest ago,
- * and its slot points to it; a file without one lives by its references alone and knows no `files`.
+ * Invariant: a file with a slot is in the list, from the one used latest to the one used longest
+ * ago, and its slot points to it; a file without one lives by its references alone and knows no
+ * `files`.
  */
 #include "cluster/log/files.h"
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The sparse indexes of a segment, in memory and as Kafka's files (OffsetIndex.java, TimeIndex.java):
+ * The sparse indexes of a segment, in memory and as Kafka's files (OffsetIndex.java,
+ * TimeIndex.java):
  *
  *  N.index      OFFSET SIZE               N.timeindex  OFFSET SIZE
  *                    0    4 offset - N                      0    8 timestamp
  *                    4    4 position                        8    4 offset - N
  *
- * An entry of the offset index is a batch: its last offset and where it starts. An entry of the time
- * index says that the largest timestamp up to then is in the batch with that last offset. Offsets and
- * positions rise strictly in the one, timestamps strictly and offsets in the other.
+ * An entry of the offset index is a batch: its last offset and where it starts. An entry of the
+ * time index says that the largest timestamp up to then is in the batch with that last offset.
+ * Offsets and positions rise strictly in the one, timestamps strictly and offsets in the other.
  *
  * Neither has a checksum: whoever follows an entry holds what it finds against it.
  */
@@ -47,16 +48,16 @@ void index_free(struct index *ix);     /* NULL is safe */
 /* Room for one more entry in each, so that the next index_add and index_add_time cannot fail. */
 enum err index_reserve(struct index *ix) ERR_MUST_USE;
 
-/* A batch was written: `size` bytes at `position`, with that last offset. An entry is made if more than
- * `interval` bytes were written since the last one: true then, and the time is due too. */
+/* A batch was written: `size` bytes at `position`, with that last offset. An entry is made if more
+ * than `interval` bytes were written since the last one: true then, and the time is due too. */
 bool index_add(struct index *ix, int64_t last_offset, int64_t position, size_t size,
 	       int64_t interval);
 
 /* The largest timestamp so far and the last offset of its batch; left out if it is not news. */
 void index_add_time(struct index *ix, int64_t timestamp, int64_t offset);
 
-/* Where to begin to look for `offset`: the position of a batch that ends at or before it; 0 if there is
- * none. */
+/* Where to begin to look for `offset`: the position of a batch that ends at or before it; 0 if
+ * there is none. */
 int64_t index_find(const struct index *ix, int64_t offset);
 
 /* The offset of the last entry whose timestamp is <= `timestamp`; the base if there is none. */
@@ -69,8 +70,8 @@ void index_truncate(struct index *ix, int64_t offset, int64_t position);
 void index_encode(const struct index *ix, struct buf *out);
 void index_encode_times(const struct index *ix, struct buf *out);
 
-/* Take over the files' content. ERR_MALFORMED: it cannot be right for a segment of `size` bytes that
- * ends before offset `end`; nothing was taken over. ERR_NOMEM. */
+/* Take over the files' content. ERR_MALFORMED: it cannot be right for a segment of `size` bytes
+ * that ends before offset `end`; nothing was taken over. ERR_NOMEM. */
 enum err index_decode(struct index *ix, struct bytes entries, struct bytes times, int64_t size,
 		      int64_t end) ERR_MUST_USE;
 

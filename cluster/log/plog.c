@@ -2,9 +2,9 @@
 /*
  * A partition's log as an object: its segments, who waits for it, what it answers from memory.
  *
- * Waits and watches are called from one deferred function, plog_wake's. While it runs, a callback may
- * append, wait, watch, cancel, or delete the log: its own lists are taken off first, and the object
- * lives until the end of the turn.
+ * Waits and watches are called from one deferred function, plog_wake's. While it runs, a callback
+ * may append, wait, watch, cancel, or delete the log: its own lists are taken off first, and the
+ * object lives until the end of the turn.
  */
 #include <assert.h>
 #include <errno.h>
@@ -509,8 +509,8 @@ static bool note_snapshot(void *arg, const char *name)
 	return true;
 }
 
-/* The latest snapshot at or below `*from` that can be read; *from is its offset, or the first segment's
- * without one. */
+/* The latest snapshot at or below `*from` that can be read; *from is its offset, or the first
+ * segment's without one. */
 static enum err load_snapshot(struct plog *l, int64_t *from, struct errmsg *why)
 {
 	const struct disk *d = l->store->disk;

@@ -3,10 +3,10 @@
  * The log of one partition, in Kafka's files: segments of record batches (magic 2) with offset and
  * time indexes, the leader epoch cache, the state of idempotent producers.
  *
- * Offsets: start <= high watermark <= end. `start` moves up by retention and DeleteRecords; `end` is
- * the next offset to be written. With one replica the high watermark is the end, or, under
- * fsync=always, what is on disk: no consumer (and no mirror) ever sees a record that a power cut can
- * take back.
+ * Offsets: start <= high watermark <= end. `start` moves up by retention and DeleteRecords; `end`
+ * is the next offset to be written. With one replica the high watermark is the end, or, under
+ * fsync=always, what is on disk: no consumer (and no mirror) ever sees a record that a power cut
+ * can take back.
  *
  * Used on the loop's thread only. Callbacks come from the loop, never from inside a function of
  * this header.
@@ -36,8 +36,8 @@ struct plog_config {
 	int64_t max_message_bytes; /* of a batch */
 	bool log_append_time;      /* message.timestamp.type */
 	int64_t timestamp_before_max_ms, timestamp_after_max_ms;
-	int8_t compression; /* enum batch_codec, or -1: as the producer sent it */
-	int compression_level; /* 0: the codec's default */
+	int8_t compression;               /* enum batch_codec, or -1: as the producer sent it */
+	int compression_level;            /* 0: the codec's default */
 	int64_t flush_messages, flush_ms; /* INT64_MAX: by log.fsync alone */
 };
 
@@ -106,8 +106,8 @@ void plog_wait_cancel(struct plog_wait *w); /* safe if it is not waiting */
 
 /* ---- reading ---- */
 
-/* A file that is open, counted by reference, so that a range of it can be sent after the segment was
- * deleted or closed. */
+/* A file that is open, counted by reference, so that a range of it can be sent after the segment
+ * was deleted or closed. */
 struct plog_file;
 void plog_file_unref(struct plog_file *f); /* NULL is safe */
 
@@ -186,9 +186,10 @@ bool plog_producers(struct plog *l, size_t *at, struct plog_producer *out);
 
 /* ---- maintenance ---- */
 
-/* DeleteRecords: the start becomes `offset` (-1: the high watermark). ERR_KAFKA_OFFSET_OUT_OF_RANGE:
- * below the start (Kafka: keeps it) or above the high watermark. ERR_KAFKA_POLICY_VIOLATION: not
- * for a log whose cleanup.policy is not delete. The new start is on disk when this returns OK. */
+/* DeleteRecords: the start becomes `offset` (-1: the high watermark).
+ * ERR_KAFKA_OFFSET_OUT_OF_RANGE: below the start (Kafka: keeps it) or above the high watermark.
+ * ERR_KAFKA_POLICY_VIOLATION: not for a log whose cleanup.policy is not delete. The new start is on
+ * disk when this returns OK. */
 enum err plog_delete_before(struct plog *l, int64_t offset, int64_t *start,
 			    struct errmsg *why) ERR_MUST_USE;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An append: everything that can fail for want of memory or by the batch itself comes first; then one
- * write; then what cannot fail. So a refused batch changes nothing. (A roll, and the epoch's entry,
- * may come before a write that fails: both are right without the batch, too.)
+ * An append: everything that can fail for want of memory or by the batch itself comes first; then
+ * one write; then what cannot fail. So a refused batch changes nothing. (A roll, and the epoch's
+ * entry, may come before a write that fails: both are right without the batch, too.)
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -78,8 +78,8 @@ static enum err storage_error(struct plog *l, enum err e, struct errmsg *why)
 	return ERR_KAFKA_KAFKA_STORAGE_ERROR;
 }
 
-/* Head and payload to the end of the active segment. What a failed write left is cut off, now or before
- * the next one. */
+/* Head and payload to the end of the active segment. What a failed write left is cut off, now or
+ * before the next one. */
 static enum err write_batch(struct plog *l, const struct validate_output *v, struct errmsg *why)
 {
 	struct segment *g = plog_active(l);

@@ -162,12 +162,13 @@ enum err segment_create(struct plog *l, struct segment *g, struct errmsg *why) E
 /* The log file is open. */
 enum err segment_open(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
 
-/* Put `segment->index` in memory: from the files, or, if they are missing or wrong, from the heads. */
+/* Put `segment->index` in memory: from the files, or, if they are missing or wrong, from the
+ * heads. */
 enum err segment_load_index(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
 /* From the heads, whatever the files say. */
 enum err segment_build_index(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
-/* The index files say what is no longer so: away with them, before the recovery point moves past it. What
- * is in memory has to be written anew. */
+/* The index files say what is no longer so: away with them, before the recovery point moves past
+ * it. What is in memory has to be written anew. */
 void segment_discard_index(struct plog *l, struct segment *g);
 /* max_timestamp and max_timestamp_offset are known. */
 enum err segment_load_times(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
@@ -200,7 +201,8 @@ enum commit_scope {
 	COMMIT_FINAL   /* and its index, and a producer snapshot: a clean stop */
 };
 
-/* Before the first write: what a commit needs is there, so that starting one cannot fail for memory. */
+/* Before the first write: what a commit needs is there, so that starting one cannot fail for
+ * memory. */
 enum err commit_prepare(struct plog *l) ERR_MUST_USE;
 /* Start one soon, unless everything in the scope is on disk. */
 void commit_soon(struct plog *l, enum commit_scope scope);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * ListOffsets by time. The time index says where no earlier batch can have the timestamp; from there
- * the heads' largest timestamps lead to the batch, and the records inside it to the answer
+ * ListOffsets by time. The time index says where no earlier batch can have the timestamp; from
+ * there the heads' largest timestamps lead to the batch, and the records inside it to the answer
  * (LogSegment.findOffsetByTimestamp, FileRecords.searchForTimestamp).
  */
 #include <errno.h>

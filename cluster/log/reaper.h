@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files and folders that have their last name and are only to be removed: off the loop, since that of a
- * large file takes long. What cannot be removed is logged; the next start removes it. */
+/* Files and folders that have their last name and are only to be removed: off the loop, since that
+ * of a large file takes long. What cannot be removed is logged; the next start removes it. */
 #ifndef FARSHORE_CLUSTER_LOG_REAPER_H
 #define FARSHORE_CLUSTER_LOG_REAPER_H
 

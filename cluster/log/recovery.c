@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Opening a log. After a clean stop the recovery point is the end, and no data are read. After a crash
- * the segments from the recovery point on are read and checked, and the log ends before the first
- * batch that is not whole and right.
+ * Opening a log. After a clean stop the recovery point is the end, and no data are read. After a
+ * crash the segments from the recovery point on are read and checked, and the log ends before the
+ * first batch that is not whole and right.
  *
  * Below the recovery point everything was on disk once; what is wrong there is damage, which nobody
  * but a reader can deal with: nothing is cut for it. If such damage hides the way to what follows,
@@ -11,8 +11,8 @@
  * A crash while a compaction put its files in place leaves (as in Kafka's LogLoader.java)
  *   .cleaned   not complete: removed
  *   .swap      complete: the segments that it stands for are removed, then it is renamed. (Old ones
- *              behind its last batch stay as they were, to be compacted another time: what they hold
- *              is newer than all that the new one dropped a tombstone for.)
+ *              behind its last batch stay as they were, to be compacted another time: what they
+ *              hold is newer than all that the new one dropped a tombstone for.)
  *   .deleted   removed
  */
 #include <assert.h>
@@ -308,8 +308,8 @@ struct check {
 	bool damaged; /* below the recovery point, and the way is lost */
 };
 
-/* Where to begin in the segment of the recovery point: at its last index entry below, if the batch there
- * says so too; else at the front. */
+/* Where to begin in the segment of the recovery point: at its last index entry below, if the batch
+ * there says so too; else at the front. */
 static int64_t begin_at(struct check *k, struct segment *g)
 {
 	struct batch_head h;
@@ -333,8 +333,8 @@ static int64_t begin_at(struct check *k, struct segment *g)
 	return at;
 }
 
-/* The index up to `at`, where the check begins. The batch there has its entries already: they say the
- * largest timestamp up to it, too. */
+/* The index up to `at`, where the check begins. The batch there has its entries already: they say
+ * the largest timestamp up to it, too. */
 static enum err prepare_index(struct segment *g, int64_t at)
 {
 	if (at == 0) {
@@ -462,8 +462,8 @@ static enum err cut_at(struct check *k, size_t i, int64_t position, const char *
 	return ERR_OK;
 }
 
-/* With fsync=always what a log shows is on disk: make sure of it, since the process that wrote it may
- * have been killed before its sync. */
+/* With fsync=always what a log shows is on disk: make sure of it, since the process that wrote it
+ * may have been killed before its sync. */
 static enum err sync_checked(struct plog *l, struct errmsg *why)
 {
 	const struct disk *d = l->store->disk;
@@ -533,8 +533,8 @@ static enum err recover(struct plog *l, int64_t point, struct errmsg *why)
 		return errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
 	e = check_all(&k, why);
 	if (e == ERR_OK && k.end < point) {
-		/* The log is shorter than that: so the point is not to be trusted (it may be that of
-		 * an earlier topic of the same name), and all is checked. */
+		/* The log is shorter than that: so the point is not to be trusted (it may be that
+		 * of an earlier topic of the same name), and all is checked. */
 		log_event(l->store->log, LOG_WARN, "log_damaged", LOG_S("partition", l->name),
 			  LOG_I("end", k.end), LOG_I("recovery_point", point),
 			  LOG_S("reason", "the log ends before its recovery point"));

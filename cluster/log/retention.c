@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What goes from the front of a log: by time, by size, by DeleteRecords (UnifiedLog.deleteOldSegments).
+ * What goes from the front of a log: by time, by size, by DeleteRecords
+ * (UnifiedLog.deleteOldSegments).
  *
- * The log start moves first, then the files. Files are renamed to .deleted at once and removed off the
- * loop. Nothing at or above the high watermark goes.
+ * The log start moves first, then the files. Files are renamed to .deleted at once and removed off
+ * the loop. Nothing at or above the high watermark goes.
  */
 #include <inttypes.h>
 #include <stdio.h>

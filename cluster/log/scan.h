@@ -26,16 +26,16 @@ void scan_init(struct scan *s, const struct disk *d, int fd, int64_t from, int64
 void scan_window(struct scan *s, void *p, size_t n);
 
 /*
- * The next batch's head. ERR_NOT_FOUND: the end. ERR_MALFORMED: what is there is no batch that could
- * follow, or is cut off. ERR_IO. `s->next` stays where it is then.
+ * The next batch's head. ERR_NOT_FOUND: the end. ERR_MALFORMED: what is there is no batch that
+ * could follow, or is cut off. ERR_IO. `s->next` stays where it is then.
  */
 enum err scan_next(struct scan *s, struct batch_head *h, struct errmsg *why) ERR_MUST_USE;
 
 /* Check the checksum of the batch that was given last. ERR_CORRUPT, ERR_IO. */
 enum err scan_check(struct scan *s, const struct batch_head *h, struct errmsg *why) ERR_MUST_USE;
 
-/* From `s->next` on, look byte by byte for the next batch that is whole, with its checksum right and
- * an offset that fits; s->next is there then. ERR_NOT_FOUND: none. ERR_IO. */
+/* From `s->next` on, look byte by byte for the next batch that is whole, with its checksum right
+ * and an offset that fits; s->next is there then. ERR_NOT_FOUND: none. ERR_IO. */
 enum err scan_resync(struct scan *s, struct errmsg *why) ERR_MUST_USE;
 
 #endif

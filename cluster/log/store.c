@@ -2,8 +2,8 @@
 /*
  * The data directory and the logs in it.
  *
- * Order at a start: the lock; meta.properties; the checkpoints; then the mark of a clean stop is taken
- * away and that is synced, so that no append can come before it.
+ * Order at a start: the lock; meta.properties; the checkpoints; then the mark of a clean stop is
+ * taken away and that is synced, so that no append can come before it.
  */
 #include "cluster/log/store.h"
 
@@ -323,8 +323,8 @@ static enum err make_folder(struct plog *l, struct errmsg *why)
 	return e;
 }
 
-/* What the checkpoints kept for a folder that is not there is about another log: it must not come back
- * to this one. */
+/* What the checkpoints kept for a folder that is not there is about another log: it must not come
+ * back to this one. */
 static enum err forget_known(struct store *s, const char *name, struct errmsg *why)
 {
 	struct store_known *k = map_get(s->known, bytes_str(name));
@@ -444,8 +444,8 @@ static void rename_away(struct store *s, const char *name)
 	reaper_start(r, false);
 }
 
-/* A start that was kept must not meet a later log of that name, even if the file cannot be written now:
- * forget_known sees to it when such a log is made. */
+/* A start that was kept must not meet a later log of that name, even if the file cannot be written
+ * now: forget_known sees to it when such a log is made. */
 static void forget_start(struct store *s, const char *name, int64_t start)
 {
 	struct store_known *k;

@@ -36,8 +36,8 @@ struct store_options {
 	int64_t fsync_interval_ms;
 	int open_files_max; /* log and index files held open, all partitions together */
 	int64_t retention_check_interval_ms;
-	int64_t cleaner_backoff_ms;        /* wait between looks for a log to compact */
-	size_t cleaner_memory;             /* bytes that one compaction may take for its key table */
+	int64_t cleaner_backoff_ms; /* wait between looks for a log to compact */
+	size_t cleaner_memory;      /* bytes that one compaction may take for its key table */
 	int64_t producer_id_expiration_ms; /* idle producers are forgotten after this */
 	const struct disk *disk;           /* NULL: the system's */
 	int32_t node_id;                   /* held against meta.properties */
@@ -91,7 +91,8 @@ void store_strays(struct store *s,
 /* Iterate over the open logs: start with NULL. */
 struct plog *store_next(const struct store *s, struct plog *after);
 
-/* For metrics and DescribeLogDirs; bytes of the file system that holds the directory. -1: unknown. */
+/* For metrics and DescribeLogDirs; bytes of the file system that holds the directory. -1:
+ * unknown. */
 void store_space(const struct store *s, int64_t *total, int64_t *usable);
 
 #endif

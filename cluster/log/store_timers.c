@@ -2,8 +2,8 @@
 /*
  * Periodic work walks over all logs; a log with nothing to do costs a few loads.
  *
- * A clean stop goes through these steps: no more appends; the cleaner comes to rest; every log commits
- * its bytes, indexes and producers; then the checkpoints and, if nothing failed, the mark.
+ * A clean stop goes through these steps: no more appends; the cleaner comes to rest; every log
+ * commits its bytes, indexes and producers; then the checkpoints and, if nothing failed, the mark.
  */
 #include "cluster/log/store_timers.h"
 

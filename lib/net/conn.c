@@ -215,7 +215,7 @@ static enum sock_io receive(struct conn *c, size_t *n, bool *drained)
 	return io;
 }
 
-static void read_some(struct conn *c)
+static void read_frames(struct conn *c)
 {
 	size_t budget = READ_BUDGET, n = 0;
 	bool drained = false;
@@ -244,6 +244,13 @@ static void read_some(struct conn *c)
 			return;
 		}
 	}
+}
+
+static void read_some(struct conn *c)
+{
+	read_frames(c);
+	if (c->state == OPEN && c->framer.frame != NULL && c->events->on_part != NULL)
+		c->events->on_part(c->arg, c->framer.got);
 }
 
 /* Output */
@@ -652,11 +659,6 @@ void conn_set_frame_max(struct conn *c, size_t frame_max)
 bool conn_mid_frame(const struct conn *c)
 {
 	return c->fd >= 0 && !framer_at_boundary(&c->framer);
-}
-
-size_t conn_frame_bytes(const struct conn *c)
-{
-	return c->fd >= 0 && c->framer.frame != NULL ? c->framer.got : 0;
 }
 
 const char *conn_name(const struct conn *c)

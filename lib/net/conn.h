@@ -28,18 +28,22 @@ struct conn_events {
 	void (*on_open)(void *arg);
 	/* A whole frame without its length prefix. The callee owns one reference. */
 	void (*on_frame)(void *arg, struct frame *f);
+	/* So many bytes of a frame are there, and more are to come: after each read that leaves one
+	 * incomplete. NULL: not told. */
+	void (*on_part)(void *arg, size_t bytes);
 	/* The connection is dead: refused, reset, closed by the peer, TLS failure, over the frame
 	 * limit ... Called at most once, after the queued messages were released; the owner then
 	 * calls conn_close. `e`: ERR_DNS, ERR_CONNECT, ERR_TLS, ERR_CLOSED, ERR_LIMIT,
-	 * ERR_MALFORMED, ERR_TIMEOUT, ERR_IO (a file that was to be sent), ERR_NOMEM. `why` says the host, the port and the reason in
-	 * one line for a person ("east-1:9093: certificate has expired ..."). */
+	 * ERR_MALFORMED, ERR_TIMEOUT, ERR_IO (a file that was to be sent), ERR_NOMEM. `why` says
+	 * the host, the port and the reason in one line for a person ("east-1:9093: certificate has
+	 * expired ..."). */
 	void (*on_dead)(void *arg, enum err e, const struct errmsg *why);
 };
 
 struct conn_options {
 	size_t frame_max; /* bytes, 1..INT32_MAX; larger frames kill the connection (ERR_LIMIT) */
-	/* Frames over `frame_max`, up to `large_max`, are received if `admits` says yes to their first 8
-	 * bytes. NULL: none. */
+	/* Frames over `frame_max`, up to `large_max`, are received if `admits` says yes to their
+	 * first 8 bytes. NULL: none. */
 	size_t large_max;
 	bool (*admits)(const uint8_t head[8]);
 	/* Where received frames come from, counted by their declared size (ERR_NOMEM when it is at
@@ -87,9 +91,8 @@ void conn_pause(struct conn *c, bool paused);
 /* Change `frame_max` for frames that begin from now on. */
 void conn_set_frame_max(struct conn *c, size_t frame_max);
 
-/* True if a frame has begun to arrive and is not complete; how much of it is there. */
+/* True if a frame has begun to arrive and is not complete. */
 bool conn_mid_frame(const struct conn *c);
-size_t conn_frame_bytes(const struct conn *c);
 
 /* "host:port" for messages; lives as long as the connection. */
 const char *conn_name(const struct conn *c);

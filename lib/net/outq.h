@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The messages that a connection has still to write: each a length prefix, an encoded buffer and
- * the pieces that belong between its parts: slices of memory and ranges of files, where they lie. No
- * I/O here.
+ * the pieces that belong between its parts: slices of memory and ranges of files, where they lie.
+ * No I/O here.
  *
  * A message whose last byte was written is done but its `release` is called only by
  * outq_release_done, so that the owner chooses the moment. That call may come back into outq_push.

@@ -36,8 +36,8 @@ int sock_connect(const struct addrinfo *a, const struct sock_options *o);
 /* The pending error of a socket (SO_ERROR), 0 if none. */
 int sock_error(int fd);
 
-/* `*n` is set with SOCK_OK only, and is then not zero. No SIGPIPE. `more`: the next write follows at
- * once, so a part of a packet may wait for it (MSG_MORE). */
+/* `*n` is set with SOCK_OK only, and is then not zero. No SIGPIPE. `more`: the next write follows
+ * at once, so a part of a packet may wait for it (MSG_MORE). */
 enum sock_io sock_readv(int fd, struct iovec *iov, size_t iov_n, size_t *n);
 enum sock_io sock_writev(int fd, struct iovec *iov, size_t iov_n, bool more, size_t *n);
 

@@ -106,8 +106,8 @@ enum batch_walk_result batch_walk_next(struct batch_walk *w, struct batch_head *
  * say. */
 enum batch_codec batch_entry_codec(struct bytes whole);
 
-/* What cannot be right about a head of magic 2 by its own numbers (batch_walk_next's checks), or NULL.
- * For whoever reads heads without payloads. Static storage. */
+/* What cannot be right about a head of magic 2 by its own numbers (batch_walk_next's checks), or
+ * NULL. For whoever reads heads without payloads. Static storage. */
 const char *batch_head_fault(const struct batch_head *h);
 
 /* Decode the 61 bytes at `p`, without checks. */

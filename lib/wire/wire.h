@@ -90,8 +90,8 @@ enum err wire_decode_prefix(const struct wire_message *m, int16_t version, struc
 			    struct errmsg *why) ERR_MUST_USE;
 
 /* A piece of a message that is not copied: `bytes`, or the range of a file where `file.n > 0`, goes
- * before the byte at offset `at` of the encoded buffer (which does not count splices). Splices stand
- * in sending order; several may share an `at`. */
+ * before the byte at offset `at` of the encoded buffer (which does not count splices). Splices
+ * stand in sending order; several may share an `at`. */
 struct wire_splice {
 	size_t at;
 	struct bytes bytes;
@@ -100,7 +100,8 @@ struct wire_splice {
 
 /* Where an encoder writes. Record slices of at least `splice_min` bytes are not copied into `buf`
  * but noted in `splices` (the caller keeps them alive until the message is sent); 0 copies
- * everything but file ranges, which are always noted, and whose file the caller keeps open. The message is buf.len + splice_bytes long; only `buf` counts against its maximum. */
+ * everything but file ranges, which are always noted, and whose file the caller keeps open. The
+ * message is buf.len + splice_bytes long; only `buf` counts against its maximum. */
 struct wire_out {
 	struct buf buf;
 	struct wire_splice *splices;

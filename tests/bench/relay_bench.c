@@ -216,7 +216,7 @@ static void on_dead(void *arg, enum err e, const struct errmsg *why)
 
 static void relay_conn(struct bench *b)
 {
-	static const struct conn_events events = {NULL, on_frame, on_dead};
+	static const struct conn_events events = {.on_frame = on_frame, .on_dead = on_dead};
 	struct relay r = {.bench = b};
 	struct errmsg why = {0};
 	struct conn_options o = {.frame_max = 64 << 20};

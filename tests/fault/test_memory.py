@@ -12,8 +12,8 @@ from sweep import points, sweep
 from test_disk import assert_clear_end
 
 NEVER = 1 << 60
-SOME = 40
-AT_START = 25
+SOME = 24
+AT_START = 20
 
 
 def test_fail_allocations_at_work(new_server: NewServer, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_codec_and_acks(
         kind = None if codec == "none" else codec
         for number, acks in enumerate(ACKS):
             async with AIOKafkaProducer(
-                bootstrap_servers=address, compression_type=kind, acks=acks, linger_ms=5
+                bootstrap_servers=address, compression_type=kind, acks=acks, linger_ms=50
             ) as to:
                 await send(to, topic(), some)
             end = len(some) * (number + 1)

@@ -113,7 +113,7 @@ def test_codec_and_acks(
         more = [r for i in range(5) for r in shapes(40, 100 * i)]
         config: dict[str, Any] = {} if acks == -1 else {"enable_idempotence": False}
         kind = None if codec == "none" else codec
-        to = producer(address, compression_type=kind, acks=acks, linger_ms=5, **config)
+        to = producer(address, compression_type=kind, acks=acks, linger_ms=50, **config)
         send(to, topic(), more)
         to.close()
         sent += more

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// franz-go, scenario by scenario: `clients SCENARIO ADDRESS TOPIC [WORD]`. Each prints what it found
-// as one line of JSON; the Python side judges. Panics end the program.
+// franz-go, scenario by scenario: `clients SCENARIO ADDRESS TOPIC [WORD]`. Each prints what it
+// found as one line of JSON; the Python side judges. Panics end the program.
 package main
 
 import (
@@ -127,6 +127,7 @@ func produce() found {
 			kgo.ProducerBatchCompression(codecs[word]),
 			kgo.DefaultProduceTopic(topic),
 			kgo.ProducerBatchMaxBytes(4096),
+			kgo.ProducerLinger(50 * time.Millisecond), // a batch that does not shrink is not compressed
 		}
 		if acks != kgo.AllISRAcks() {
 			opts = append(opts, kgo.DisableIdempotentWrite())
@@ -191,9 +192,11 @@ func (j *journal) count() int {
 	return len(j.got)
 }
 
+type onChange = func(context.Context, *kgo.Client, map[string][]int32)
+
 func join(j *journal, opts ...kgo.Opt) *member {
 	m := &member{mine: map[int32]bool{}}
-	update := func(joins, revoked int, has bool) func(context.Context, *kgo.Client, map[string][]int32) {
+	update := func(joins, revoked int, has bool) onChange {
 		return func(_ context.Context, _ *kgo.Client, changed map[string][]int32) {
 			m.mutex.Lock()
 			defer m.mutex.Unlock()

@@ -51,16 +51,19 @@ def classes() -> Path:
     sources = sorted(SOURCES.glob("*.java"))
     want = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
     folder = CACHE / "classes" / want
-    if not folder.exists():
-        made = Path(tempfile.mkdtemp(dir=jars().parent))
-        subprocess.run(
-            ["javac", "-proc:none", "-cp", f"{jars()}/*", "-d", str(made), *map(str, sources)],
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-        shutil.rmtree(folder.parent, ignore_errors=True)
-        folder.parent.mkdir()
-        made.rename(folder)
+    path = f"{jars()}/*"
+    with open(CACHE / "classes.lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            shutil.rmtree(folder.parent, ignore_errors=True)
+            made = Path(tempfile.mkdtemp(dir=CACHE))
+            subprocess.run(
+                ["javac", "-proc:none", "-cp", path, "-d", str(made), *map(str, sources)],
+                check=True,
+                stdin=subprocess.DEVNULL,
+            )
+            folder.parent.mkdir()
+            made.rename(folder)
     return folder
 
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The Nth allocation fails, N = 1, 2, ... until none does: while the broker starts, and while it
- * serves a client's talk. A start ends with a reason or serves; a client is answered or disconnected;
- * the next client is served.
+ * serves a client's talk. A start ends with a reason or serves; a client is answered or
+ * disconnected; the next client is served.
  */
 #include "tests/unit/base/fail_alloc.h"
 #include "tests/unit/cluster/broker_rig.h"
@@ -154,8 +154,8 @@ static enum err start(const char *dir, long n, bool *hit)
 static void a_start_ends_with_a_reason_or_serves(void **state)
 {
 	(void)state;
-	/* Hundreds of starts: in memory, where there is such a place, since each syncs what it makes.
-	 * The directory is new each time: a start leaves records that the next one reads. */
+	/* Hundreds of starts: in memory, where there is such a place, since each syncs what it
+	 * makes. The directory is new each time: a start leaves records that the next one reads. */
 	bool hit = true;
 	long n = 1, failed = 0;
 	for (; hit && n < N_MAX; n++) {

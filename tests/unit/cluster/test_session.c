@@ -536,6 +536,33 @@ static void large_requests_that_wait_are_bounded(void **state)
 	free_rig(r);
 }
 
+/* Half frames together pass twice the high mark: at once the largest goes, and no other. */
+static void the_largest_half_frame_goes(void **state)
+{
+	(void)state;
+	enum { N = 3, HIGH = 100 << 10, HALF = 60 << 10 };
+	struct rig *r = new_rig((struct sessions_options){.queued_max = HIGH});
+	static uint8_t block[HALF + 20000];
+	int half[N];
+	for (int i = 0; i < N; i++) {
+		half[i] = rig_connect(r);
+		rig_send(r, half[i], LIST, 3, 100, 0);
+		assert_int_equal(rig_answer(r, half[i]), 100);
+		rig_write(r, half[i], "\0\x0f\0\0", 4);
+		rig_write(r, half[i], block, 1000);
+	}
+	for (int i = 0; i < N; i++) {
+		rig_write(r, half[i], block, i == 1 ? sizeof block : HALF);
+		rig_run(r);
+	}
+	assert_int_equal(rig_answer(r, half[0]), -1);
+	assert_true(rig_is_closed(r, half[1]));
+	assert_int_equal(rig_answer(r, half[2]), -1);
+	for (int i = 0; i < N; i++)
+		close(half[i]);
+	free_rig(r);
+}
+
 static void one_connection_cannot_take_all(void **state)
 {
 	(void)state;
@@ -603,6 +630,7 @@ int main(void)
 		cmocka_unit_test(reading_stops_at_the_high_mark),
 		cmocka_unit_test(half_frames_do_not_stop_the_others),
 		cmocka_unit_test(large_requests_that_wait_are_bounded),
+		cmocka_unit_test(the_largest_half_frame_goes),
 		cmocka_unit_test(one_connection_cannot_take_all),
 		cmocka_unit_test(a_drain_answers_what_runs),
 	};

@@ -46,8 +46,8 @@ struct log_rig {
 	struct buf seen;
 };
 
-/* A loop and an empty folder; nothing is opened. The default: fsync=always, segments of 4 KiB, an index
- * entry every 256 bytes. */
+/* A loop and an empty folder; nothing is opened. The default: fsync=always, segments of 4 KiB, an
+ * index entry every 256 bytes. */
 void log_rig_init(struct log_rig *r);
 void log_rig_fini(struct log_rig *r); /* removes the folder */
 
@@ -56,7 +56,8 @@ void log_rig_open(struct log_rig *r);
 enum err log_rig_try_open(struct log_rig *r, struct errmsg *why);
 /* As kill -9. */
 void log_rig_kill(struct log_rig *r);
-/* As a power cut: of the bytes that were not synced, each log file keeps a random part, or garbage. */
+/* As a power cut: of the bytes that were not synced, each log file keeps a random part, or
+ * garbage. */
 void log_rig_power_cut(struct log_rig *r, struct rng *g);
 /* A clean stop; gives what it said. */
 enum err log_rig_close(struct log_rig *r);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Compaction of a log with files: what is left, where readers find it, and that neither a crash nor a
- * failing disk at any call of it loses the last record of a key or brings an older one back.
+ * Compaction of a log with files: what is left, where readers find it, and that neither a crash nor
+ * a failing disk at any call of it loses the last record of a key or brings an older one back.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Disks that fail: full, broken, or refusing to sync. Every disk call of a script fails in turn. Writes
- * are refused, reads go on, nothing that was acknowledged is lost, and the log recovers. (F3, F5, F6)
+ * Disks that fail: full, broken, or refusing to sync. Every disk call of a script fails in turn.
+ * Writes are refused, reads go on, nothing that was acknowledged is lost, and the log recovers.
+ * (F3, F5, F6)
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -102,7 +103,8 @@ static void disk_full_and_no_way_back(void **state)
 	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), plog_size(r->plog));
 }
 
-/* fsync=always: what was not synced was never seen; it is cut off, and writing goes on elsewhere. */
+/* fsync=always: what was not synced was never seen; it is cut off, and writing goes on
+ * elsewhere. */
 static void failed_sync_always(void **state)
 {
 	struct log_rig *r = *state;
@@ -268,8 +270,8 @@ static void delete_records_needs_the_disk(void **state)
 
 /* ---- every call of a script, in turn ---- */
 
-/* Opens, writes over several segments, deletes, cleans up, closes. Returns the offset that was promised
- * last. Errors are fine; what was promised must hold. */
+/* Opens, writes over several segments, deletes, cleans up, closes. Returns the offset that was
+ * promised last. Errors are fine; what was promised must hold. */
 static int64_t script(struct log_rig *r, bool clean)
 {
 	struct errmsg why = {{0}};

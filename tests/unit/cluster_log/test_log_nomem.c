@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* F20: the Nth allocation fails, N = 1, 2, ...: opening, appending, reading, asking, cleaning up and
- * closing say so or do without, lose nothing, and work when there is memory again. */
+/* F20: the Nth allocation fails, N = 1, 2, ...: opening, appending, reading, asking, cleaning up
+ * and closing say so or do without, lose nothing, and work when there is memory again. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A log against a list: random appends, reads, cuts, clean stops, kills, power cuts and disk errors.
- * After each of them the log holds what the list says: every batch once and in order, all that were
- * acknowledged, and of the others the first few or none. (F1, F2, F5, F6)
+ * A log against a list: random appends, reads, cuts, clean stops, kills, power cuts and disk
+ * errors. After each of them the log holds what the list says: every batch once and in order, all
+ * that were acknowledged, and of the others the first few or none. (F1, F2, F5, F6)
  *
  * FARSHORE_SEED replays a run.
  */
@@ -152,8 +152,8 @@ static void model_resend(struct model *m)
 	}
 }
 
-/* Hold the log against the list, by the reader; a log that came back may have lost a tail that nobody
- * was promised. */
+/* Hold the log against the list, by the reader; a log that came back may have lost a tail that
+ * nobody was promised. */
 static void compare(struct model *m, bool may_lose)
 {
 	struct plog *l = m->rig.plog;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a crash, a bad disk or a person leaves in the folder, and what opening makes of it: files cut
- * and flipped at every byte of the last batches, files missing, damaged and left over. (F1, F2, F4)
+ * What a crash, a bad disk or a person leaves in the folder, and what opening makes of it: files
+ * cut and flipped at every byte of the last batches, files missing, damaged and left over. (F1, F2,
+ * F4)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -135,7 +136,8 @@ static void zeroes_behind_the_end(void **state)
 	assert_int_equal(log_rig_size(r, first), (int64_t)n);
 }
 
-/* A bad batch in an older segment that was not below the recovery point takes what follows with it. */
+/* A bad batch in an older segment that was not below the recovery point takes what follows with
+ * it. */
 static void cut_in_an_older_segment(void **state)
 {
 	struct log_rig *r = *state;

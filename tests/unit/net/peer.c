@@ -72,7 +72,8 @@ static void on_dead(void *arg, enum err e, const struct errmsg *why)
 	told(s);
 }
 
-const struct conn_events seen_events = {on_open, on_frame, on_dead};
+const struct conn_events seen_events = {
+	.on_open = on_open, .on_frame = on_frame, .on_dead = on_dead};
 
 void seen_init(struct seen *s, struct loop *l)
 {

@@ -108,8 +108,9 @@ static void on_dead(void *arg, enum err e, const struct errmsg *why)
 	s->nomem |= e == ERR_NOMEM;
 }
 
-static const struct conn_events client_events = {on_open, on_client_frame, on_dead};
-static const struct conn_events server_events = {NULL, on_server_frame, on_dead};
+static const struct conn_events client_events = {
+	.on_open = on_open, .on_frame = on_client_frame, .on_dead = on_dead};
+static const struct conn_events server_events = {.on_frame = on_server_frame, .on_dead = on_dead};
 
 static void on_accept(void *arg, int fd)
 {
