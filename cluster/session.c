@@ -251,7 +251,7 @@ static enum err take_header(struct request *r, struct bytes *body, struct errmsg
 
 static enum err decode(struct request *r, struct errmsg *why)
 {
-	struct bytes body;
+	struct bytes body = {0};
 	enum err e = take_header(r, &body, why);
 	if (e != ERR_OK || body.p == NULL)
 		return e;

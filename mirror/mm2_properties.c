@@ -203,19 +203,6 @@ static enum kind take_line(struct cursor *c, struct buf *key, struct buf *value,
 	return k;
 }
 
-static struct bytes trimmed(const struct buf *b)
-{
-	struct bytes s = buf_bytes(b);
-	/* String.trim: everything up to the blank. */
-	while (s.n > 0 && s.p[s.n - 1] <= ' ')
-		s.n--;
-	while (s.n > 0 && s.p[0] <= ' ') {
-		s.p++;
-		s.n--;
-	}
-	return s;
-}
-
 struct parse {
 	struct cursor cursor;
 	struct arena *arena;
@@ -244,7 +231,7 @@ static enum err keep(struct parse *p, unsigned line)
 {
 	if (p->key.err != ERR_OK || p->value.err != ERR_OK)
 		return p->key.err != ERR_OK ? p->key.err : p->value.err;
-	const char *value = arena_strndup(p->arena, trimmed(&p->value));
+	const char *value = arena_strndup(p->arena, bytes_trim(buf_bytes(&p->value)));
 	if (value == NULL)
 		return ERR_NOMEM;
 	struct mm2_property *item = map_get(p->seen, buf_bytes(&p->key));

@@ -49,7 +49,7 @@ static struct bytes client_host(struct request *r)
 	if (text == NULL)
 		return bytes_str("/");
 	text[0] = '/';
-	memcpy(text + 1, host, n);
+	memcpy(text + 1, host, n + 1);
 	return bytes_of(text, n + 1);
 }
 

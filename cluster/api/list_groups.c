@@ -11,19 +11,10 @@
 
 #define TYPE "classic"
 
-static struct bytes trim(struct bytes s)
-{
-	while (s.n > 0 && s.p[0] <= ' ')
-		s = bytes_of(s.p + 1, s.n - 1);
-	while (s.n > 0 && s.p[s.n - 1] <= ' ')
-		s.n--;
-	return s;
-}
-
 static bool passes(const struct bytes *filter, int32_t n, const char *name)
 {
 	for (int32_t i = 0; i < n; i++) {
-		struct bytes s = trim(filter[i]);
+		struct bytes s = bytes_trim(filter[i]);
 		if (s.n == strlen(name) && strncasecmp((const char *)s.p, name, s.n) == 0)
 			return true;
 	}

@@ -128,8 +128,6 @@ static enum err check_records(const struct produce *p, struct bytes records, str
 static enum err append(struct produce *p, const struct partition *to, struct bytes records,
 		       struct plog_appended *done, struct errmsg *why)
 {
-	const struct plog_append how = {.leader_epoch = to == NULL ? 0 : to->leader_epoch,
-					.internal_topic = to != NULL && to->topic->internal};
 	enum err e = access_check(p->r->broker, to, -1);
 	if (e == ERR_OK)
 		e = check_records(p, records, why);
@@ -138,6 +136,8 @@ static enum err append(struct produce *p, const struct partition *to, struct byt
 	if (to->topic->internal && !p->internal_allowed)
 		return errmsg_set(why, ERR_KAFKA_INVALID_TOPIC_EXCEPTION,
 				  "cannot append to the internal topic %s", to->topic->name);
+	const struct plog_append how = {.leader_epoch = to->leader_epoch,
+					.internal_topic = to->topic->internal};
 	return plog_append(to->log, records, &how, done, why);
 }
 

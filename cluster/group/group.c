@@ -182,6 +182,17 @@ enum err group_validate(const struct group *g, struct bytes id, struct bytes ins
 	return group_find(g, id) == NULL ? ERR_KAFKA_UNKNOWN_MEMBER_ID : ERR_OK;
 }
 
+enum err group_validate_generation(const struct group *g, struct bytes id, struct bytes instance_id,
+				   int32_t generation)
+{
+	if (g->state == GROUP_DEAD)
+		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
+	enum err e = group_validate(g, id, instance_id);
+	if (e != ERR_OK)
+		return e;
+	return generation == g->generation ? ERR_OK : ERR_KAFKA_ILLEGAL_GENERATION;
+}
+
 static void uncount_votes(struct group *g, const struct protocols *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -527,13 +538,10 @@ void group_tick(struct group *g)
 
 enum err group_heartbeat(struct group *g, const struct heartbeat_request *q)
 {
-	if (g->state == GROUP_DEAD)
-		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
-	enum err e = group_validate(g, q->member_id, q->group_instance_id);
+	enum err e =
+		group_validate_generation(g, q->member_id, q->group_instance_id, q->generation_id);
 	if (e != ERR_OK)
 		return e;
-	if (q->generation_id != g->generation)
-		return ERR_KAFKA_ILLEGAL_GENERATION;
 	group_touch(g, group_find(g, q->member_id));
 	return g->state == GROUP_PREPARING ? ERR_KAFKA_REBALANCE_IN_PROGRESS : ERR_OK;
 }
@@ -590,11 +598,10 @@ enum err group_commit(struct group *g, const struct offset_commit_request *q)
 	if (q->generation_id_or_member_epoch < 0 && q->member_id.n == 0 &&
 	    q->group_instance_id.p == NULL)
 		return ERR_KAFKA_UNKNOWN_MEMBER_ID;
-	enum err e = group_validate(g, q->member_id, q->group_instance_id);
+	enum err e = group_validate_generation(g, q->member_id, q->group_instance_id,
+					       q->generation_id_or_member_epoch);
 	if (e != ERR_OK)
 		return e;
-	if (q->generation_id_or_member_epoch != g->generation)
-		return ERR_KAFKA_ILLEGAL_GENERATION;
 	/* It knows of the new generation, but not yet of its assignment. */
 	if (g->state == GROUP_COMPLETING)
 		return ERR_KAFKA_REBALANCE_IN_PROGRESS;

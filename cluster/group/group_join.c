@@ -474,6 +474,18 @@ void group_join_static_stored(struct group *g, struct group_store *s, enum err e
 
 /* ---- the request ---- */
 
+/* KIP-394: who gives up without ever having its id leaves no member behind. */
+static void offer_id(struct group *g, struct group_join *j, struct bytes id)
+{
+	int64_t until = group_now(g) + j->request->session_timeout_ms;
+	if (g->pending_n >= (size_t)g->config->max_size)
+		answer_error(g, j, ERR_KAFKA_GROUP_MAX_SIZE_REACHED, bytes_str(""));
+	else if (group_add_pending(g, id, until) != ERR_OK)
+		answer_error(g, j, ERR_KAFKA_COORDINATOR_NOT_AVAILABLE, bytes_str(""));
+	else
+		answer_error(g, j, ERR_KAFKA_MEMBER_ID_REQUIRED, id);
+}
+
 static void join_new(struct group *g, struct group_join *j)
 {
 	const struct join_group_request *q = j->request;
@@ -492,13 +504,8 @@ static void join_new(struct group *g, struct group_join *j)
 		replace_static(g, j, same, id);
 	} else if (q->group_instance_id.p != NULL || j->version < 4) {
 		add_member(g, j, id);
-	} else if (g->pending_n >= (size_t)g->config->max_size) {
-		answer_error(g, j, ERR_KAFKA_GROUP_MAX_SIZE_REACHED, bytes_str(""));
-	} else if (group_add_pending(g, id, group_now(g) + q->session_timeout_ms) != ERR_OK) {
-		answer_error(g, j, ERR_KAFKA_COORDINATOR_NOT_AVAILABLE, bytes_str(""));
 	} else {
-		/* KIP-394: who gives up without ever having its id leaves no member behind. */
-		answer_error(g, j, ERR_KAFKA_MEMBER_ID_REQUIRED, id);
+		offer_id(g, j, id);
 	}
 	buf_fini(&text);
 }

@@ -74,6 +74,9 @@ struct group_pending *group_find_pending(const struct group *g, struct bytes id)
 
 /* Is this member one of the group (ClassicGroup.validateMember)? */
 enum err group_validate(const struct group *g, struct bytes id, struct bytes instance_id);
+/* Is it one of this generation, and has the group a life? */
+enum err group_validate_generation(const struct group *g, struct bytes id, struct bytes instance_id,
+				   int32_t generation);
 
 /* Takes `m` if it succeeds: ERR_NOMEM. The first one sets the group's protocol type. */
 enum err group_add(struct group *g, struct group_member *m, struct bytes protocol_type);

@@ -191,13 +191,10 @@ static bool differs(struct bytes said, struct bytes is)
 
 static enum err validate(const struct group *g, const struct sync_group_request *q)
 {
-	if (g->state == GROUP_DEAD)
-		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
-	enum err e = group_validate(g, q->member_id, q->group_instance_id);
+	enum err e =
+		group_validate_generation(g, q->member_id, q->group_instance_id, q->generation_id);
 	if (e != ERR_OK)
 		return e;
-	if (q->generation_id != g->generation)
-		return ERR_KAFKA_ILLEGAL_GENERATION;
 	if (differs(q->protocol_type, g->protocol_type) || differs(q->protocol_name, g->protocol))
 		return ERR_KAFKA_INCONSISTENT_GROUP_PROTOCOL;
 	return g->state == GROUP_PREPARING ? ERR_KAFKA_REBALANCE_IN_PROGRESS : ERR_OK;

@@ -172,6 +172,7 @@ static void close_parts(struct groups *g)
 	g->load = NULL;
 	while (g->changes != NULL)
 		change_free(g->changes);
+	assert(g->parts != NULL || g->parts_n == 0);
 	for (int32_t i = 0; i < g->parts_n; i++)
 		shard_free(g->parts[i].shard);
 	mem_free(g->parts);

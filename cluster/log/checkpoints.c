@@ -124,8 +124,11 @@ static int64_t offset_of(enum kind kind, const struct plog *l)
 	case KIND_RECOVERY:
 		return l->recovery_point;
 	case KIND_START:
-		/* A start at a segment's edge can be seen from the files. */
-		return l->start > l->segments[0]->base ? l->start : -1;
+		/* A start at a segment's edge can be seen from the files, once their names are
+		 * synced. */
+		if (l->start > l->segments[0]->base || l->folder_dirty || commit_running(l))
+			return l->start > 0 ? l->start : -1;
+		return -1;
 	case KIND_CLEANED:
 		return l->cleaned;
 	case KINDS:
@@ -193,12 +196,20 @@ enum err checkpoints_write_starts(struct store *s, struct errmsg *why)
 	buf_init(&text, FILE_MAX);
 	make_path(s->dir, names[KIND_START], path);
 	enum err e = encode(s, KIND_START, &text);
-	if (e != ERR_OK)
-		errmsg_set(why, e, "%s: %s", path, err_text(e));
-	else
-		e = diskio_replace(s->disk, path, buf_bytes(&text), why);
+	if (e != ERR_OK) {
+		buf_fini(&text);
+		return errmsg_set(why, e, "%s: %s", path, err_text(e));
+	}
+	for (struct plog *l = s->first; l != NULL; l = l->next)
+		l->start_kept |= offset_of(KIND_START, l) >= 0;
+	e = diskio_replace(s->disk, path, buf_bytes(&text), why);
+	if (e == ERR_OK)
+		e = diskio_sync_dir(s->disk, s->dir, why);
 	buf_fini(&text);
-	return e == ERR_OK ? diskio_sync_dir(s->disk, s->dir, why) : e;
+	if (e == ERR_OK)
+		for (struct plog *l = s->first; l != NULL; l = l->next)
+			l->start_kept = offset_of(KIND_START, l) >= 0;
+	return e;
 }
 
 static void run(struct worker_job *job)

@@ -312,7 +312,8 @@ static enum err rename_all(struct cleaner_round *r, const char *from, const char
 	return ERR_OK;
 }
 
-static void retire_file(const struct cleaner_round *r, struct reaper *reaper, int64_t base,
+/* False: the file is there still, under its name. */
+static bool retire_file(const struct cleaner_round *r, struct reaper *reaper, int64_t base,
 			const char *kind)
 {
 	char from[DISKIO_PATH], to[DISKIO_PATH], suffix[32], name[64];
@@ -321,9 +322,28 @@ static void retire_file(const struct cleaner_round *r, struct reaper *reaper, in
 	(void)snprintf(name, sizeof name, "%020" PRId64 ".%s", base, suffix);
 	cleaner_round_path(r, base, kind, from);
 	cleaner_round_path(r, base, suffix, to);
-	if (r->disk->rename(r->disk->ctx, from, to) == 0 && reaper != NULL &&
-	    reaper_add(reaper, name) != ERR_OK)
+	if (r->disk->rename(r->disk->ctx, from, to) != 0)
+		return errno == ENOENT;
+	if (reaper != NULL && reaper_add(reaper, name) != ERR_OK)
 		(void)r->disk->unlink(r->disk->ctx, to);
+	return true;
+}
+
+/* The old segments behind the first go before the new one takes its place: it may reach over them. */
+static enum err retire_old(struct cleaner_round *r, struct reaper *reaper)
+{
+	static const char *const kinds[] = {"index", "timeindex", "txnindex", "snapshot", "log"};
+
+	for (size_t i = 1; i < r->group_n; i++) {
+		int64_t base = r->sources[r->group + i].base;
+		bool gone = true;
+		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
+			gone = retire_file(r, reaper, base, kinds[k]);
+		if (!gone) /* the log, which is the last */
+			return errmsg_set(&r->why, ERR_IO, "%020" PRId64 ".log: rename: %s", base,
+					  strerror(errno));
+	}
+	return ERR_OK;
 }
 
 /* The group's segments become one. */
@@ -354,13 +374,11 @@ static void replace_segments(struct cleaner_round *r)
  * error. */
 static enum err finish_swap(struct cleaner_round *r)
 {
-	static const char *const kinds[] = {"log", "index", "timeindex", "txnindex", "snapshot"};
 	struct reaper *reaper = reaper_new(r->loop, r->disk, r->folder);
 
-	for (size_t i = 1; i < r->group_n; i++)
-		for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++)
-			retire_file(r, reaper, r->sources[r->group + i].base, kinds[k]);
-	enum err e = rename_all(r, ".swap", "");
+	enum err e = retire_old(r, reaper);
+	if (e == ERR_OK)
+		e = rename_all(r, ".swap", "");
 	if (e == ERR_OK) {
 		r->swapping = false;
 		replace_segments(r);

@@ -43,12 +43,13 @@ static enum err walk_open(struct cleaner_round *r, const struct cleaner_source *
 {
 	uint8_t window[PLOG_WINDOW];
 	struct batch_head h;
-	struct bytes whole;
+	struct bytes whole = {0};
 	struct scan s;
 	enum err e;
 
 	scan_init(&s, r->disk, fd, 0, x->size, x->base);
 	scan_window(&s, window, sizeof window);
+	s.limit = x->next;
 	while (!*enough && (e = scan_next(&s, &h, &r->why)) == ERR_OK) {
 		if (atomic_load(&r->stop))
 			return errmsg_set(&r->why, ERR_CANCELED, "stopped");

@@ -312,7 +312,9 @@ static void kick(void *arg)
 
 	assert(!c->running);
 	l->kick_scope = COMMIT_NONE;
-	if (!work_left(l, scope)) {
+	/* What failed to sync is cut off by the repair before anything is synced again. */
+	bool cut_due = l->failed && l->end != l->stored.offset;
+	if (cut_due || !work_left(l, scope)) {
 		store_log_settled(l->store);
 		return;
 	}

@@ -83,12 +83,13 @@ bool index_add(struct index *ix, int64_t last_offset, int64_t position, size_t s
 
 void index_add_time(struct index *ix, int64_t timestamp, int64_t offset)
 {
-	const struct index_time *last = ix->times_n > 0 ? &ix->times[ix->times_n - 1] : NULL;
-
-	if (timestamp < 0 || !fits(offset - ix->base) ||
-	    (last != NULL &&
-	     (timestamp <= last->timestamp || (uint32_t)(offset - ix->base) < last->offset)))
+	if (timestamp < 0 || !fits(offset - ix->base))
 		return;
+	if (ix->times_n > 0) {
+		const struct index_time *last = &ix->times[ix->times_n - 1];
+		if (timestamp <= last->timestamp || (uint32_t)(offset - ix->base) < last->offset)
+			return;
+	}
 	ix->times[ix->times_n++] = (struct index_time){.timestamp = timestamp,
 						       .offset = (uint32_t)(offset - ix->base)};
 }

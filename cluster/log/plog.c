@@ -115,6 +115,7 @@ void plog_path(const struct plog *l, int64_t base, const char *suffix, char out[
 
 static void unlink_wait(struct plog_wait *w)
 {
+	assert(w->back != NULL);
 	*w->back = w->next;
 	if (w->next != NULL)
 		w->next->back = w->back;
@@ -359,7 +360,10 @@ enum err plog_roll(struct plog *l, struct errmsg *why)
 	g = segment_new(l->end);
 	if (g == NULL)
 		return errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
-	enum err e = segment_load_index(l, old, why);
+	/* In the middle of the log a recovery would take it for its end. */
+	enum err e = segment_drop_excess(l, old, why);
+	if (e == ERR_OK)
+		e = segment_load_index(l, old, why);
 	if (e == ERR_OK)
 		e = segment_load_times(l, old, why);
 	if (e == ERR_OK && index_reserve(old->index) != ERR_OK)
@@ -402,6 +406,7 @@ static enum err epochs_from_heads(struct plog *l, struct errmsg *why)
 			break;
 		scan_init(&s, l->store->disk, files_fd(g->log_file), 0, g->size, g->base);
 		scan_window(&s, window, PLOG_SCAN_WINDOW);
+		s.limit = g->next;
 		while ((e = scan_next(&s, &h, why)) == ERR_OK)
 			if (h.leader_epoch > epochs_latest(&l->epochs) &&
 			    (e = epochs_assign(&l->epochs, h.leader_epoch, h.base_offset,
@@ -466,6 +471,7 @@ static enum err replay_segment(struct plog *l, struct segment *g, int64_t from, 
 		return e;
 	scan_init(&s, l->store->disk, files_fd(g->log_file), position, g->size, g->base);
 	scan_window(&s, window, PLOG_SCAN_WINDOW);
+	s.limit = g->next;
 	while ((e = scan_next(&s, &h, why)) == ERR_OK) {
 		e = producers_replay(l->producers, &h);
 		if (e != ERR_OK)
@@ -637,15 +643,22 @@ enum err plog_cut(struct plog *l, const struct plog_mark *at, struct errmsg *why
 		e = segment_open(l, g, why);
 	if (e != ERR_OK)
 		return e;
-	if (d->ftruncate(d->ctx, files_fd(g->log_file), at->position) != 0)
-		return errmsg_set(why, ERR_IO, "%s: truncate: %s", l->name, strerror(errno));
+	/* The last first: whatever fails, what is left is a log. */
 	plog_path_folder(l, folder);
 	while (l->segments_n > (size_t)i + 1) {
 		int64_t base = plog_active(l)->base;
+		e = segment_remove_files(d, folder, base, why);
+		if (e != ERR_OK)
+			return e;
 		plog_drop_segment(l, l->segments_n - 1);
-		segment_remove_files(d, l->store->log, folder, base);
 		l->folder_dirty = true;
+		l->end = base;
 	}
+	e = segment_open(l, g, why);
+	if (e != ERR_OK)
+		return e;
+	if (d->ftruncate(d->ctx, files_fd(g->log_file), at->position) != 0)
+		return errmsg_set(why, ERR_IO, "%s: truncate: %s", l->name, strerror(errno));
 	l->size -= g->size - at->position;
 	g->size = at->position;
 	g->next = at->offset;

@@ -22,6 +22,7 @@ static enum err refuse(struct plog *l, const char *what, struct errmsg *why)
 			  LOG_S("partition", l->name), LOG_S("reason", why->text),
 			  LOG_I("offset", l->end));
 	l->refused = true;
+	l->refused_until = loop_now_ms(l->store->loop) + STORE_REPAIR_MS;
 	return e;
 }
 
@@ -75,6 +76,7 @@ static enum err storage_error(struct plog *l, enum err e, struct errmsg *why)
 			  LOG_S("partition", l->name), LOG_S("reason", why->text),
 			  LOG_I("offset", l->end));
 	l->refused = true;
+	l->refused_until = loop_now_ms(l->store->loop) + STORE_REPAIR_MS;
 	return ERR_KAFKA_KAFKA_STORAGE_ERROR;
 }
 
@@ -94,6 +96,7 @@ static enum err write_batch(struct plog *l, const struct validate_output *v, str
 	if (g->excess && d->ftruncate(d->ctx, fd, g->size) != 0)
 		return refuse(l, "truncate", why);
 	g->excess = false;
+	g->dirty = true; /* the size of the file, even if the write fails */
 	if (diskio_write_at(d, fd, iov, 2, g->size) == ERR_OK)
 		return ERR_OK;
 	enum err e = refuse(l, "write", why);
@@ -205,6 +208,11 @@ enum err plog_append(struct plog *l, struct bytes batch, const struct plog_appen
 		return errmsg_set(why, ERR_KAFKA_KAFKA_STORAGE_ERROR, "%s: %s", l->name,
 				  l->failed ? "the disk failed to sync; the log is being repaired"
 					    : "the log is being closed");
+	/* What a producer has in flight behind a batch that was refused is refused with it, and comes
+	 * again in order; else the second batch of a new producer would be taken for its first. */
+	if (l->refused && loop_now_ms(l->store->loop) < l->refused_until)
+		return errmsg_set(why, ERR_KAFKA_KAFKA_STORAGE_ERROR,
+				  "%s: the last write failed; the next try is soon", l->name);
 	enum err e = prepare(l, why);
 	if (e != ERR_OK)
 		return storage_error(l, e, why);

@@ -43,9 +43,11 @@ struct segment {
 	int64_t modified_ms;          /* when it was made or last written, wall clock */
 	uint32_t entries_n;           /* of the index file; valid with index_file */
 	bool times_known;
-	bool dirty;  /* bytes, or a cut, are not synced */
-	bool saved;  /* the index files are complete and synced */
-	bool excess; /* a failed write left bytes above `size` that have to go first */
+	bool times_hinted; /* they are from the files, which may be wrong */
+	bool damage_told;  /* in a log line */
+	bool dirty;        /* bytes, or a cut, are not synced */
+	bool saved;        /* the index files are complete and synced */
+	bool excess;       /* a failed write left bytes above `size` that have to go first */
 };
 
 struct plog_mark {
@@ -69,6 +71,7 @@ struct plog {
 	size_t segments_n, segments_cap;
 	int64_t size; /* of all segments */
 	int64_t start, end;
+	bool start_kept;         /* the file of the starts may have an entry for this log */
 	struct plog_mark stored; /* everything below is on disk; offset alone counts but with
 				    fsync=always */
 	int64_t recovery_point;  /* for the checkpoint: nothing below needs a look after a crash */
@@ -89,6 +92,7 @@ struct plog {
 	bool parent_dirty;     /* the folder's own name */
 	bool metadata_dirty;   /* partition.metadata is to be written */
 	bool roll_due;         /* the next append goes to a new segment */
+	int64_t refused_until; /* monotonic: no new attempt before */
 	bool refused;          /* the last write failed, and that was logged */
 	bool failed;           /* a sync failed: no appends until repaired; fsync=always */
 	bool writes_failed;    /* of small files: not to be tried again for a second */
@@ -172,8 +176,13 @@ enum err segment_build_index(struct plog *l, struct segment *g, struct errmsg *w
 void segment_discard_index(struct plog *l, struct segment *g);
 /* max_timestamp and max_timestamp_offset are known. */
 enum err segment_load_times(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
+/* The same, but the batch heads have said so: before something is deleted for it. */
+enum err segment_check_times(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
 /* first_timestamp is known, if there is a batch. */
 enum err segment_load_first(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
+
+/* Cut off what a failed write left behind the last batch. */
+enum err segment_drop_excess(struct plog *l, struct segment *g, struct errmsg *why) ERR_MUST_USE;
 
 /* Note a batch that was written behind the others; index_reserve was called. */
 void segment_add(struct segment *g, const struct batch_head *h, int64_t interval);
@@ -185,12 +194,16 @@ void segment_add(struct segment *g, const struct batch_head *h, int64_t interval
 enum err segment_find(struct plog *l, struct segment *g, int64_t offset, int64_t *position,
 		      struct batch_head *h, struct errmsg *why) ERR_MUST_USE;
 
-/* ERR_CORRUPT for a scan's ERR_MALFORMED: the disk's fault, not a peer's. */
-enum err segment_scan_error(struct plog *l, const struct segment *g, enum err e,
+/* A damaged segment is named in one log line: it has to be looked at by a person. */
+void segment_tell_damage(struct plog *l, struct segment *g, int64_t offset, const char *reason);
+
+/* ERR_CORRUPT for a scan's ERR_MALFORMED: the disk's fault, not a peer's. Tells of the damage. */
+enum err segment_scan_error(struct plog *l, struct segment *g, int64_t offset, enum err e,
 			    struct errmsg *why) ERR_MUST_USE;
 
-/* Unlink all files of a segment; what cannot be removed is logged and left. */
-void segment_remove_files(const struct disk *d, struct log *log, const char *folder, int64_t base);
+/* Unlink all files of a segment, the log last. ERR_IO: that is still there. */
+enum err segment_remove_files(const struct disk *d, const char *folder, int64_t base,
+			      struct errmsg *why) ERR_MUST_USE;
 
 /* ---- syncs (commit.c) ---- */
 

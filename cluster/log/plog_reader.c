@@ -70,6 +70,7 @@ static enum err open_segment(struct plog_reader *r, struct errmsg *why)
 		r->base = g->base;
 		scan_init(&r->scan, r->disk, files_fd(r->file), position, g->size, g->base);
 		scan_window(&r->scan, r->window, sizeof r->window);
+		r->scan.limit = g->next;
 		return ERR_OK;
 	}
 	return errmsg_set(why, ERR_NOT_FOUND, "%s: the end", l->name);

@@ -80,6 +80,7 @@ static enum err search_segment(struct query *q, struct segment *g, int64_t from,
 	struct plog_file *file = files_ref(g->log_file);
 	scan_init(&s, l->store->disk, files_fd(file), position, g->size, g->base);
 	scan_window(&s, window, sizeof window);
+	s.limit = g->next;
 	while ((e = scan_next(&s, &h, why)) == ERR_OK) {
 		if (h.base_offset >= q->hw.offset) {
 			e = ERR_NOT_FOUND;
@@ -93,7 +94,7 @@ static enum err search_segment(struct query *q, struct segment *g, int64_t from,
 			break;
 	}
 	plog_file_unref(file);
-	return segment_scan_error(l, g, e, why);
+	return segment_scan_error(l, g, from, e, why);
 }
 
 static enum err answer(const struct query *q, enum err e, struct plog_found *out,

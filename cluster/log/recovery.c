@@ -30,7 +30,7 @@ struct bases {
 };
 
 struct folder {
-	struct bases logs, swaps;
+	struct bases logs, swaps, indexes;
 	int64_t snapshot; /* the latest; -1 */
 	bool leftovers;   /* .cleaned, .deleted, .tmp */
 	enum err e;
@@ -92,6 +92,8 @@ static bool note_file(void *arg, const char *name)
 		return true;
 	if (strcmp(suffix, "log") == 0)
 		f->e = add_base(&f->logs, base);
+	else if (strcmp(suffix, "index") == 0)
+		f->e = add_base(&f->indexes, base);
 	else if (strcmp(suffix, "log.swap") == 0)
 		f->e = add_base(&f->swaps, base);
 	else if (strcmp(suffix, "snapshot") == 0 && base > f->snapshot)
@@ -110,6 +112,7 @@ static void folder_fini(struct folder *f)
 {
 	mem_free(f->logs.v);
 	mem_free(f->swaps.v);
+	mem_free(f->indexes.v);
 }
 
 static enum err list_folder(struct plog *l, struct folder *f, struct errmsg *why)
@@ -203,9 +206,11 @@ static enum err finish_swap(struct plog *l, const struct folder *f, int64_t base
 	if (e != ERR_OK)
 		return e;
 	plog_path_folder(l, from);
-	for (size_t i = 0; i < f->logs.n; i++)
+	for (size_t i = 0; i < f->logs.n && e == ERR_OK; i++)
 		if (f->logs.v[i] > base && f->logs.v[i] < end)
-			segment_remove_files(d, l->store->log, from, f->logs.v[i]);
+			e = segment_remove_files(d, from, f->logs.v[i], why);
+	if (e != ERR_OK)
+		return e;
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
 		char swap[32];
 		(void)snprintf(swap, sizeof swap, "%s.swap", suffixes[i]);
@@ -216,6 +221,17 @@ static enum err finish_swap(struct plog *l, const struct folder *f, int64_t base
 	}
 	plog_path_folder(l, from);
 	return diskio_sync_dir(d, from, why);
+}
+
+/* The log goes last wherever a segment is removed, so an index alone says that it was lost. */
+static void tell_missing(struct plog *l, const struct folder *f)
+{
+	for (size_t i = 0; i < f->indexes.n; i++)
+		if (f->logs.n == 0 || bsearch(&f->indexes.v[i], f->logs.v, f->logs.n,
+					      sizeof *f->logs.v, compare) == NULL)
+			log_event(l->store->log, LOG_ERROR, "log_damaged",
+				  LOG_S("partition", l->name), LOG_I("segment", f->indexes.v[i]),
+				  LOG_S("reason", "the .log file is missing"));
 }
 
 static enum err clear_leftovers(struct plog *l, struct folder *f, struct errmsg *why)
@@ -357,13 +373,11 @@ static enum err prepare_index(struct segment *g, int64_t at)
 
 /* One batch that the scan gave: is it good? Then it counts. */
 static enum err take_batch(struct check *k, struct segment *g, const struct batch_head *h,
-			   int64_t limit, struct errmsg *why)
+			   struct errmsg *why)
 {
 	struct plog *l = k->log;
 	bool changed = false;
 
-	if (batch_last_offset(h) >= limit)
-		return errmsg_set(why, ERR_MALFORMED, "the offsets run into the next segment");
 	if (batch_last_offset(h) >= k->point) {
 		enum err e = scan_check(&k->scan, h, why);
 		if (e != ERR_OK)
@@ -402,6 +416,7 @@ static enum err check_segment(struct check *k, struct segment *g, int64_t limit,
 		  : k->end > g->base ? k->end
 				     : g->base);
 	scan_window(&k->scan, k->window, PLOG_SCAN_WINDOW);
+	k->scan.limit = limit;
 	for (;;) {
 		e = scan_next(&k->scan, &h, why);
 		if (e == ERR_NOT_FOUND)
@@ -409,7 +424,7 @@ static enum err check_segment(struct check *k, struct segment *g, int64_t limit,
 		if (e == ERR_MALFORMED)
 			k->scan.at = k->scan.next;
 		if (e == ERR_OK)
-			e = take_batch(k, g, &h, limit, why);
+			e = take_batch(k, g, &h, why);
 		if (e == ERR_OK)
 			continue;
 		if (e != ERR_MALFORMED && e != ERR_CORRUPT)
@@ -452,8 +467,10 @@ static enum err cut_at(struct check *k, size_t i, int64_t position, const char *
 	while (l->segments_n > i + 1) {
 		int64_t base = plog_active(l)->base;
 		bytes += plog_active(l)->size;
+		enum err e = segment_remove_files(d, folder, base, why);
+		if (e != ERR_OK)
+			return e;
 		plog_drop_segment(l, l->segments_n - 1);
-		segment_remove_files(d, l->store->log, folder, base);
 		l->folder_dirty = true;
 	}
 	log_event(l->store->log, LOG_WARN, "log_truncated", LOG_S("partition", l->name),
@@ -522,7 +539,7 @@ static enum err recover(struct plog *l, int64_t point, struct errmsg *why)
 	struct check k = {.log = l, .point = point};
 
 	/* What the cache file says is right below the recovery point. */
-	l->end = INT64_MAX;
+	l->end = plog_active(l)->next = INT64_MAX;
 	enum err e = plog_load_epochs(l, why);
 	if (e != ERR_OK)
 		return e;
@@ -564,8 +581,10 @@ static enum err start_beyond_end(struct plog *l, struct errmsg *why)
 	plog_path_folder(l, folder);
 	while (l->segments_n > 0) {
 		int64_t base = plog_active(l)->base;
+		enum err e = segment_remove_files(l->store->disk, folder, base, why);
+		if (e != ERR_OK)
+			return e;
 		plog_drop_segment(l, l->segments_n - 1);
-		segment_remove_files(l->store->disk, l->store->log, folder, base);
 	}
 	enum err e = add_first(l, start, why);
 	if (e == ERR_OK)
@@ -581,13 +600,16 @@ enum err recovery_open(struct plog *l, const struct store_known *known, bool cle
 	bool kept = known != NULL && known->recovery_point >= 0;
 
 	l->start = known != NULL && known->start > 0 ? known->start : 0;
+	l->start_kept = l->start > 0;
 	l->cleaned = known != NULL ? known->cleaned : -1;
 	enum err e = list_folder(l, &f, why);
 	if (e != ERR_OK)
 		return e;
 	e = clear_leftovers(l, &f, why);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		tell_missing(l, &f);
 		e = add_segments(l, &f, why);
+	}
 	l->snapshot_at = f.snapshot;
 	if (e != ERR_OK)
 		goto out;

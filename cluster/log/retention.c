@@ -6,6 +6,7 @@
  * The log start moves first, then the files. Files are renamed to .deleted at once and removed off
  * the loop. Nothing at or above the high watermark goes.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -14,7 +15,8 @@
 #include "cluster/log/plog_impl.h"
 #include "cluster/log/reaper.h"
 
-static void retire_file(const struct plog *l, struct reaper *r, int64_t base, const char *suffix)
+/* False: the file is there still, under its name. */
+static bool retire_file(const struct plog *l, struct reaper *r, int64_t base, const char *suffix)
 {
 	const struct disk *d = l->store->disk;
 	char from[DISKIO_PATH], to[DISKIO_PATH], name[64], ending[32];
@@ -23,17 +25,30 @@ static void retire_file(const struct plog *l, struct reaper *r, int64_t base, co
 	(void)snprintf(name, sizeof name, "%020" PRId64 ".%s", base, ending);
 	plog_path(l, base, suffix, from);
 	plog_path(l, base, ending, to);
+	if (d->rename(d->ctx, from, to) != 0)
+		return errno == ENOENT;
 	/* Without a reaper the next start removes it. */
-	if (d->rename(d->ctx, from, to) == 0 && r != NULL && reaper_add(r, name) != ERR_OK)
+	if (r != NULL && reaper_add(r, name) != ERR_OK)
 		(void)d->unlink(d->ctx, to);
+	return true;
+}
+
+/* The log last: without it the others mean nothing. */
+static bool retire_segment(const struct plog *l, struct reaper *r, int64_t base)
+{
+	static const char *const suffixes[] = {"index", "timeindex", "txnindex", "snapshot"};
+
+	for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++)
+		(void)retire_file(l, r, base, suffixes[k]);
+	return retire_file(l, r, base, "log");
 }
 
 /* Take the first `n` segments out. */
 static void retire(struct plog *l, size_t n, const char *reason)
 {
-	static const char *const suffixes[] = {"log", "index", "timeindex", "txnindex", "snapshot"};
 	char folder[DISKIO_PATH];
 	int64_t bytes = 0;
+	size_t gone = 0;
 
 	if (n == 0)
 		return;
@@ -42,12 +57,9 @@ static void retire(struct plog *l, size_t n, const char *reason)
 		l->start = l->segments[n]->base;
 	plog_path_folder(l, folder);
 	struct reaper *r = reaper_new(l->store->loop, l->store->disk, folder);
-	for (size_t i = 0; i < n; i++) {
-		int64_t base = l->segments[0]->base;
+	for (; gone < n && retire_segment(l, r, l->segments[0]->base); gone++) {
 		bytes += l->segments[0]->size;
 		plog_drop_segment(l, 0);
-		for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++)
-			retire_file(l, r, base, suffixes[k]);
 	}
 	reaper_start(r, false);
 	if (l->stored.offset < l->segments[0]->base)
@@ -56,9 +68,14 @@ static void retire(struct plog *l, size_t n, const char *reason)
 	if (l->epochs_loaded && epochs_truncate_start(&l->epochs, l->start))
 		l->epochs_changed++;
 	l->folder_dirty = true;
-	log_event(l->store->log, LOG_INFO, "log_segments_deleted", LOG_S("partition", l->name),
-		  LOG_I("segments", n), LOG_I("bytes", bytes), LOG_I("from", from),
-		  LOG_I("start", l->start), LOG_S("reason", reason));
+	if (gone < n)
+		log_event(l->store->log, LOG_WARN, "log_file_left", LOG_S("partition", l->name),
+			  LOG_I("segment", l->segments[0]->base), LOG_S("reason", strerror(errno)));
+	if (gone > 0)
+		log_event(l->store->log, LOG_INFO, "log_segments_deleted",
+			  LOG_S("partition", l->name), LOG_I("segments", gone),
+			  LOG_I("bytes", bytes), LOG_I("from", from), LOG_I("start", l->start),
+			  LOG_S("reason", reason));
 }
 
 /* How many segments at the front end at or below `offset`, the active one not counted. */
@@ -77,6 +94,15 @@ static bool expired(struct plog *l, struct segment *g, int64_t wall_ms)
 	if (g->size == 0 || segment_load_times(l, g, NULL) != ERR_OK)
 		return false;
 	int64_t newest = g->max_timestamp >= 0 ? g->max_timestamp : g->modified_ms;
+	if (wall_ms - newest <= l->config.retention_ms)
+		return false;
+	/* An index alone does not decide that records go; and where a segment is damaged, the time
+	 * of its file counts too. */
+	if (segment_check_times(l, g, NULL) != ERR_OK)
+		return false;
+	newest = g->max_timestamp >= 0 && !(g->damage_told && g->modified_ms > g->max_timestamp)
+			 ? g->max_timestamp
+			 : g->modified_ms;
 	return wall_ms - newest > l->config.retention_ms;
 }
 

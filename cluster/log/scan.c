@@ -20,8 +20,13 @@ enum {
 void scan_init(struct scan *s, const struct disk *d, int fd, int64_t from, int64_t size,
 	       int64_t offset)
 {
-	*s = (struct scan){
-		.disk = d, .fd = fd, .next = from, .size = size, .offset = offset, .at = from};
+	*s = (struct scan){.disk = d,
+			   .fd = fd,
+			   .next = from,
+			   .size = size,
+			   .offset = offset,
+			   .limit = INT64_MAX,
+			   .at = from};
 }
 
 void scan_window(struct scan *s, void *p, size_t n)
@@ -69,6 +74,8 @@ enum err scan_next(struct scan *s, struct batch_head *h, struct errmsg *why)
 		fault = "cut off";
 	if (fault == NULL && h->base_offset < s->offset)
 		fault = "the offset is lower than the one before";
+	if (fault == NULL && batch_last_offset(h) >= s->limit)
+		fault = "the offset is higher than those that follow";
 	if (fault != NULL)
 		return errmsg_set(why, ERR_MALFORMED, "position %" PRId64 ": %s", s->next, fault);
 	s->at = s->next;
@@ -106,7 +113,7 @@ enum err scan_resync(struct scan *s, struct errmsg *why)
 		if (s->window[s->next - s->window_at + MAGIC_AT] != 2)
 			continue;
 		struct scan tried = *s;
-		struct batch_head h;
+		struct batch_head h = {0};
 		e = scan_next(&tried, &h, why);
 		if (e == ERR_OK)
 			e = scan_check(&tried, &h, why);

@@ -13,6 +13,7 @@ struct scan {
 	int64_t next;   /* position behind the last batch given */
 	int64_t size;   /* bytes to look at */
 	int64_t offset; /* the least that the next batch may begin with */
+	int64_t limit;  /* every batch ends below: INT64_MAX unless the caller sets it */
 	int64_t at;     /* position of the last batch given */
 	uint8_t *window;
 	size_t window_cap; /* at least BATCH_HEAD */

@@ -48,6 +48,22 @@ enum err segment_open(struct plog *l, struct segment *g, struct errmsg *why)
 	return e == ERR_NOT_FOUND ? ERR_IO : e;
 }
 
+enum err segment_drop_excess(struct plog *l, struct segment *g, struct errmsg *why)
+{
+	const struct disk *d = l->store->disk;
+
+	if (!g->excess)
+		return ERR_OK;
+	enum err e = segment_open(l, g, why);
+	if (e != ERR_OK)
+		return e;
+	if (d->ftruncate(d->ctx, files_fd(g->log_file), g->size) != 0)
+		return errmsg_set(why, ERR_IO, "%s: truncate: %s", l->name, strerror(errno));
+	g->excess = false;
+	g->dirty = true;
+	return ERR_OK;
+}
+
 enum err segment_create(struct plog *l, struct segment *g, struct errmsg *why)
 {
 	char path[DISKIO_PATH];
@@ -71,10 +87,21 @@ enum err segment_create(struct plog *l, struct segment *g, struct errmsg *why)
 	return ERR_OK;
 }
 
-enum err segment_scan_error(struct plog *l, const struct segment *g, enum err e, struct errmsg *why)
+void segment_tell_damage(struct plog *l, struct segment *g, int64_t offset, const char *reason)
+{
+	if (!g->damage_told)
+		log_event(l->store->log, LOG_ERROR, "log_damaged", LOG_S("partition", l->name),
+			  LOG_I("segment", g->base), LOG_I("offset", offset),
+			  LOG_S("reason", reason));
+	g->damage_told = true;
+}
+
+enum err segment_scan_error(struct plog *l, struct segment *g, int64_t offset, enum err e,
+			    struct errmsg *why)
 {
 	if (e != ERR_MALFORMED && e != ERR_CORRUPT && e != ERR_IO)
 		return e;
+	segment_tell_damage(l, g, offset, why != NULL ? why->text : err_text(e));
 	return errmsg_wrap(why, e == ERR_MALFORMED ? ERR_CORRUPT : e, "%s: %020" PRId64 ".log",
 			   l->name, g->base);
 }
@@ -123,6 +150,7 @@ static enum err index_from(struct plog *l, struct segment *g, int64_t position, 
 		return errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
 	scan_init(&s, l->store->disk, files_fd(g->log_file), position, g->size, g->base);
 	scan_window(&s, window, PLOG_SCAN_WINDOW);
+	s.limit = g->next;
 	while ((e = scan_next(&s, &h, why)) == ERR_OK) {
 		if (!add) {
 			note_time(g, &h);
@@ -134,6 +162,12 @@ static enum err index_from(struct plog *l, struct segment *g, int64_t position, 
 		index_batch(g, &h, s.at, l->config.index_interval_bytes);
 	}
 	mem_free(window);
+	/* Where a recovery is under way, `next` is not known yet. */
+	bool shorter = e == ERR_NOT_FOUND && g == plog_active(l) && g->next != INT64_MAX &&
+		       (s.at > position || g->size > 0) && s.offset < g->next;
+	if (e == ERR_MALFORMED || shorter)
+		segment_tell_damage(l, g, s.offset,
+				    shorter ? "records are missing at the end" : "no batch");
 	return e == ERR_NOT_FOUND || e == ERR_MALFORMED ? ERR_OK : e;
 }
 
@@ -188,7 +222,7 @@ enum err segment_build_index(struct plog *l, struct segment *g, struct errmsg *w
 		return errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
 	g->index = ix;
 	g->max_timestamp = g->max_timestamp_offset = -1;
-	g->times_known = false;
+	g->times_known = g->times_hinted = false;
 	enum err e = index_from(l, g, 0, true, why);
 	if (e == ERR_OK && index_reserve(ix) != ERR_OK)
 		e = errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
@@ -225,7 +259,7 @@ enum err segment_load_index(struct plog *l, struct segment *g, struct errmsg *wh
 		if (g->index->entries_n > 0)
 			last = g->index->entries[g->index->entries_n - 1].position;
 		e = index_from(l, g, last, false, why);
-		g->times_known = g->saved = e == ERR_OK;
+		g->times_known = g->times_hinted = g->saved = e == ERR_OK;
 		if (e == ERR_OK)
 			return ERR_OK;
 	}
@@ -288,6 +322,7 @@ static enum err find_from(struct plog *l, struct segment *g, int64_t offset, int
 
 	scan_init(&s, l->store->disk, files_fd(g->log_file), from, g->size, g->base);
 	scan_window(&s, window, sizeof window);
+	s.limit = g->next;
 	for (;;) {
 		enum err e = scan_next(&s, h, why);
 		if (e != ERR_OK)
@@ -326,7 +361,7 @@ enum err segment_find(struct plog *l, struct segment *g, int64_t offset, int64_t
 			e = find_from(l, g, offset, position, h, why);
 		}
 	}
-	return segment_scan_error(l, g, e, why);
+	return segment_scan_error(l, g, offset, e, why);
 }
 
 enum err segment_load_times(struct plog *l, struct segment *g, struct errmsg *why)
@@ -355,8 +390,19 @@ enum err segment_load_times(struct plog *l, struct segment *g, struct errmsg *wh
 		return segment_build_index(l, g, why);
 	g->max_timestamp = timestamp;
 	g->max_timestamp_offset = offset;
-	g->times_known = true;
+	g->times_known = g->times_hinted = true;
 	return ERR_OK;
+}
+
+enum err segment_check_times(struct plog *l, struct segment *g, struct errmsg *why)
+{
+	enum err e = segment_load_times(l, g, why);
+
+	if (e != ERR_OK || !g->times_hinted)
+		return e;
+	g->max_timestamp = g->max_timestamp_offset = -1;
+	g->times_hinted = false;
+	return index_from(l, g, 0, false, why);
 }
 
 enum err segment_load_first(struct plog *l, struct segment *g, struct errmsg *why)
@@ -377,16 +423,17 @@ enum err segment_load_first(struct plog *l, struct segment *g, struct errmsg *wh
 	return ERR_OK;
 }
 
-void segment_remove_files(const struct disk *d, struct log *log, const char *folder, int64_t base)
+enum err segment_remove_files(const struct disk *d, const char *folder, int64_t base,
+			      struct errmsg *why)
 {
-	static const char *const suffixes[] = {"log", "index", "timeindex", "txnindex", "snapshot"};
-	struct errmsg why = {{0}};
+	static const char *const suffixes[] = {"index", "timeindex", "txnindex", "snapshot", "log"};
+	enum err e = ERR_OK;
 
 	for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
 		char path[DISKIO_PATH + 32];
 		(void)snprintf(path, sizeof path, "%s/%020" PRId64 ".%s", folder, base,
 			       suffixes[i]);
-		if (diskio_remove(d, path, &why) != ERR_OK)
-			log_event(log, LOG_WARN, "log_file_left", LOG_S("reason", why.text));
+		e = diskio_remove(d, path, why);
 	}
+	return e; /* of the log: the others mean nothing without it */
 }

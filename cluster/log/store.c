@@ -178,6 +178,7 @@ enum err store_open(struct loop *l, const struct store_options *o, struct store 
 
 	if (e != ERR_OK)
 		return e;
+	assert(s != NULL);
 	e = take_lock(s, why);
 	if (e == ERR_OK)
 		e = read_meta(s, o, why);
@@ -462,7 +463,7 @@ static void forget_start(struct store *s, const char *name, int64_t start)
 
 void store_delete(struct store *s, struct plog *l)
 {
-	int64_t start = l->start > l->segments[0]->base ? l->start : 0;
+	int64_t start = l->start_kept ? l->start : 0;
 
 	if (l->deleted)
 		return;

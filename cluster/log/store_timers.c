@@ -221,7 +221,13 @@ void store_close(struct store *s, void (*done)(void *arg, enum err e), void *arg
 	cleaner_stop(s->cleaner);
 	for (struct plog *l = s->first; l != NULL; l = l->next) {
 		l->writes_failed = false;
-		if (!l->deleted && !commit_settled(l, COMMIT_FINAL))
+		if (l->deleted)
+			continue;
+		if (l->failed)
+			plog_repair(l);
+		else if (segment_drop_excess(l, plog_active(l), NULL) != ERR_OK)
+			s->close->e = ERR_IO; /* the next start looks at it */
+		if (!commit_settled(l, COMMIT_FINAL))
 			commit_soon(l, COMMIT_FINAL);
 	}
 	step_soon(s);

@@ -123,15 +123,6 @@ const struct topic_config *topic_config_by_broker(struct bytes name)
 
 /* ---- text to value ---- */
 
-static struct bytes trim(struct bytes s)
-{
-	while (s.n > 0 && s.p[0] <= ' ')
-		s = bytes_of(s.p + 1, s.n - 1);
-	while (s.n > 0 && s.p[s.n - 1] <= ' ')
-		s.n--;
-	return s;
-}
-
 /* The next item of a comma separated list, trimmed; false at the end. The empty text has none. */
 static bool list_next(struct bytes *left, struct bytes *item)
 {
@@ -139,7 +130,7 @@ static bool list_next(struct bytes *left, struct bytes *item)
 		return false;
 	const uint8_t *comma = memchr(left->p, ',', left->n);
 	size_t n = comma == NULL ? left->n : (size_t)(comma - left->p);
-	*item = trim(bytes_of(left->p, n));
+	*item = bytes_trim(bytes_of(left->p, n));
 	*left = comma == NULL ? bytes_of(NULL, 0) : bytes_of(comma + 1, left->n - n - 1);
 	return true;
 }
@@ -296,7 +287,7 @@ static enum err check_replicas(const struct check *c, struct bytes value)
 	struct bytes left = value, item;
 	bool ok = true;
 
-	if (bytes_eq_str(trim(value), "*"))
+	if (bytes_eq_str(bytes_trim(value), "*"))
 		return ERR_OK;
 	while (list_next(&left, &item))
 		ok = ok && is_replica(item);
@@ -340,7 +331,7 @@ enum err topic_config_check(const struct topic_config *tc, const char *name, str
 			    struct errmsg *why)
 {
 	const struct check c = {tc, name, why};
-	struct bytes v = trim(value);
+	struct bytes v = bytes_trim(value);
 
 	switch (tc->type) {
 	case CONFIG_TYPE_BOOLEAN:
@@ -409,7 +400,7 @@ static void apply_by_name(const struct topic_config *tc, struct bytes v, struct 
 
 void topic_config_apply(const struct topic_config *tc, struct bytes value, struct plog_config *c)
 {
-	struct bytes v = trim(value);
+	struct bytes v = bytes_trim(value);
 	int64_t n;
 
 	if (tc->offset == NO_FIELD)
@@ -452,7 +443,7 @@ void topic_config_apply_level(const struct map *set, struct plog_config *c)
 	const char *value = name == NULL ? NULL : map_get(set, bytes_str(name));
 	int64_t level;
 
-	if (value != NULL && number_get(trim(bytes_str(value)), &level))
+	if (value != NULL && number_get(bytes_trim(bytes_str(value)), &level))
 		c->compression_level = level == -1 ? 0 : (int)level;
 }
 

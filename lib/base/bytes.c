@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Printing of topic ids (org.apache.kafka.common.Uuid: url-safe base64, no padding), and UTF-8. */
+/* Printing of topic ids (org.apache.kafka.common.Uuid: url-safe base64, no padding), UTF-8,
+ * blanks. */
 #include "lib/base/bytes.h"
 
 void uuid_format(const struct uuid *u, char out[23])
@@ -19,6 +20,15 @@ void uuid_format(const struct uuid *u, char out[23])
 	}
 	out[o++] = digits[acc << (6 - bits) & 63];
 	out[o] = '\0';
+}
+
+struct bytes bytes_trim(struct bytes s)
+{
+	while (s.n > 0 && s.p[0] <= ' ')
+		s = bytes_of(s.p + 1, s.n - 1);
+	while (s.n > 0 && s.p[s.n - 1] <= ' ')
+		s.n--;
+	return s;
 }
 
 size_t bytes_utf8(struct bytes s, size_t at)

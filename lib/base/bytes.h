@@ -93,6 +93,9 @@ static inline void be64_put(uint8_t *p, uint64_t v)
 	be32_put(p + 4, (uint32_t)v);
 }
 
+/* Without what Java's String.trim takes off both ends: everything up to the blank. */
+struct bytes bytes_trim(struct bytes s);
+
 /* The length of the UTF-8 character at `at` (1 to 4), or 0 if there is none: a stray or overlong
  * sequence, a surrogate, beyond U+10FFFF, or cut off by the end (RFC 3629). */
 size_t bytes_utf8(struct bytes s, size_t at);

@@ -17,8 +17,8 @@ from shim import CHANGES, Action, Kind, Shim
 from sweep import points, sweep
 
 SWEEPS = {
-    "any": (CHANGES, 30),
-    "names": (frozenset({Kind.RENAME, Kind.UNLINK, Kind.LINK}), 16),
+    "any": (CHANGES, 24),
+    "names": (frozenset({Kind.RENAME, Kind.UNLINK, Kind.LINK}), 24),
 }
 FOREVER = 1 << 60
 WHERE = ("t", 0)

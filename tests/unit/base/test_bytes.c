@@ -105,6 +105,16 @@ static void utf8_refuses_the_rest(void **state)
 	assert_int_equal(bytes_utf8(bytes_str("ab"), 1), 1);
 }
 
+static void trims_as_java_does(void **state)
+{
+	(void)state;
+	assert_true(bytes_eq_str(bytes_trim(bytes_str(" \t\r\n\x01 a \t b \x1f ")), "a \t b"));
+	assert_true(bytes_eq_str(bytes_trim(bytes_str("\xc2\xa0")), "\xc2\xa0"));
+	assert_true(bytes_eq_str(bytes_trim(bytes_str(" \t ")), ""));
+	assert_true(bytes_eq_str(bytes_trim(bytes_str("")), ""));
+	assert_null(bytes_trim(bytes_str(NULL)).p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -113,6 +123,7 @@ int main(void)
 		cmocka_unit_test(uuids_print_as_in_kafka),
 		cmocka_unit_test(utf8_accepts_what_the_standard_allows),
 		cmocka_unit_test(utf8_refuses_the_rest),
+		cmocka_unit_test(trims_as_java_does),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

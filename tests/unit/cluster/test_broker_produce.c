@@ -84,6 +84,23 @@ static struct bytes batch(uint8_t out[RIG_BATCH_MAX])
 	return bytes_of(out, rig_batch(out, 2, 10, clock_wall_ms(clock_system())));
 }
 
+/* As Kafka without an authorizer: MirrorMaker 2 asks. */
+static void there_are_no_acls(void **state)
+{
+	struct rig *r = *state;
+	struct describe_acls_request m;
+	int fd = rig_connect(r);
+	wire_init(wire_request(WIRE_API_DESCRIBE_ACLS), &m);
+	for (int16_t v = 1; v <= 3; v++) {
+		const struct describe_acls_response *a =
+			rig_call(r, fd, WIRE_API_DESCRIBE_ACLS, v, &m);
+		assert_non_null(a);
+		assert_int_equal(a->error_code, 54);
+		assert_int_equal(a->resources_n, 0);
+	}
+	close(fd);
+}
+
 static void trailing_bytes_are_ignored(void **state)
 {
 	struct rig *r = *state;
@@ -293,6 +310,7 @@ int main(void)
 		TEST(what_is_served_is_advertised),
 		TEST(a_strange_software_name_is_refused),
 		TEST(a_later_version_is_answered_in_version_0),
+		TEST(there_are_no_acls),
 		TEST(trailing_bytes_are_ignored),
 		TEST(batches_get_offsets_in_order),
 		TEST(by_id_from_version_13_on),

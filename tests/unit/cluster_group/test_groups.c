@@ -619,6 +619,26 @@ static void test_topic_was_made_anew(void **state)
 	assert_int_equal(fetch(w, "g", "u", 0), 5);
 }
 
+/* The same, and the topic is made anew only when the groups are there again. */
+static void test_topic_is_made_anew_later(void **state)
+{
+	struct world *w = *state;
+	create(w);
+	assert_int_equal(commit(w, "g", "t", 0, 4), ERR_OK);
+	assert_int_equal(commit(w, "g", "u", 0, 5), ERR_OK);
+	groups_free(w->g);
+	w->g = NULL;
+	assert_int_equal(rig_delete(w->r, "t"), ERR_OK);
+	start(w);
+	rig_turns(w->r);
+	assert_int_equal(rig_create(w->r, "t", 8), ERR_OK);
+	assert_int_equal(fetch(w, "g", "t", 0), -1);
+	assert_int_equal(fetch(w, "g", "u", 0), 5);
+	crash(w, 0);
+	assert_int_equal(fetch(w, "g", "t", 0), -1);
+	assert_int_equal(fetch(w, "g", "u", 0), 5);
+}
+
 /* ---- expiry ---- */
 
 static void test_simple_offsets_expire(void **state)
@@ -740,6 +760,39 @@ static void test_bounds(void **state)
 	assert_int_equal(commit(w, "c", "t", 1, 1), ERR_KAFKA_COORDINATOR_NOT_AVAILABLE);
 	assert_int_equal(delete_group(w, "c"), ERR_OK);
 	assert_int_equal(commit(w, "a", "t", 1, 1), ERR_OK);
+}
+
+/* Commits that were under way when memory ended are in the log: a restart reads all that was
+ * acknowledged, nevertheless. */
+static void test_bounds_and_restart(void **state)
+{
+	struct world *w = *state;
+	struct waiter a[16];
+	struct groups_count n;
+	create(w);
+	assert_int_equal(commit(w, "g", "t", 0, 4), ERR_OK);
+	groups_count(w->g, &n);
+	groups_free(w->g);
+	w->o.bytes_max = n.bytes + 400;
+	start(w);
+	for (int i = 0; i < 16; i++) {
+		a[i] = waiting();
+		enum err e = begin_commit_as(w, "g", i < 8 ? "t" : "u", i % 8, 100 + i, &a[i]);
+		assert_int_equal(e, ERR_OK);
+	}
+	rig_turns(w->r);
+	int refused = 0;
+	for (int i = 0; i < 16; i++)
+		refused += a[i].e != ERR_OK;
+	assert_true(refused > 0);
+	assert_int_equal(a[0].e, ERR_OK);
+	crash(w, 0);
+	assert_int_equal(groups_check(w->g, bytes_str("g")), ERR_OK);
+	for (int i = 0; i < 16; i++)
+		if (a[i].e == ERR_OK)
+			assert_int_equal(fetch(w, "g", i < 8 ? "t" : "u", i % 8), 100 + i);
+	/* It is still full. */
+	assert_int_equal(commit(w, "h", "t", 0, 1), ERR_KAFKA_COORDINATOR_NOT_AVAILABLE);
 }
 
 /* ---- random commits, deletions and crashes, against a model ---- */
@@ -872,10 +925,12 @@ int main(void)
 		T(test_delete_offsets),
 		T(test_topic_is_deleted),
 		T(test_topic_was_made_anew),
+		T(test_topic_is_made_anew_later),
 		T(test_simple_offsets_expire),
 		T(test_group_offsets_expire),
 		T(test_bad_records_are_left_out),
 		T(test_bounds),
+		T(test_bounds_and_restart),
 		T(test_random),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

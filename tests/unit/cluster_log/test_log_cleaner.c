@@ -97,6 +97,18 @@ static void put_many(struct world *w, int batches, bool tombstones)
 	log_rig_settle(&w->rig);
 }
 
+/* The number N in "key-N". */
+static int key_number(struct bytes key)
+{
+	int n = 0;
+
+	assert_true(key.n > 4);
+	for (size_t i = 4; i < key.n; i++)
+		n = n * 10 + (key.p[i] - '0');
+	assert_in_range(n, 0, KEYS - 1);
+	return n;
+}
+
 /* What a reader that starts at the front ends up with. */
 static void check(struct world *w)
 {
@@ -116,7 +128,7 @@ static void check(struct world *w)
 		struct record x;
 		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
 		while (records_reader_next(rr, &x)) {
-			int key = atoi((const char *)x.key.p + 4);
+			int key = key_number(x.key);
 			last[key] = x.value.p == NULL ? -2 - x.offset : x.offset;
 		}
 		records_reader_free(rr);

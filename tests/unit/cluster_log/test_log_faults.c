@@ -158,6 +158,69 @@ static void failed_sync_always(void **state)
 }
 
 /* The same over several segments, and with a disk that stays broken for a while. */
+/* A stop before the repair does not take a second sync for a first one: what was not stored is not
+ * there afterwards, or was looked at. */
+static void failed_sync_then_close(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+	log_rig_settle(r);
+	assert_true(log_rig_heal(r));
+	assert_int_equal(plog_health(r->plog), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	(void)log_rig_close(r);
+	log_rig_open(r);
+	assert_int_equal(plog_end(r->plog), 9);
+	produce_many(r, 1, 1);
+	assert_int_equal(log_rig_read_all(r, 0), 10);
+}
+
+/* What a failed write left in the file is not taken for records by the next start. */
+static void leftover_bytes_then_close(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	int64_t size = plog_size(r->plog);
+	log_rig_fail(r, CALL_ANY, 1, EIO, true);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	log_rig_heal(r);
+	assert_true(log_rig_size(r, "00000000000000000000.log") > size);
+	(void)log_rig_close(r);
+	log_rig_open(r);
+	produce_many(r, 2, 3);
+	assert_int_equal(log_rig_read_all(r, 0), 15);
+}
+
+/* Nor may it stay in the middle of the log when a new segment begins: a recovery would cut
+ * there. */
+static void leftover_bytes_then_roll(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+
+	log_rig_open(r);
+	produce_many(r, 3, 3);
+	log_rig_fail(r, CALL_ANY, 1, EIO, true);
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	log_rig_heal(r);
+	r->config.segment_ms = 1000;
+	plog_configure(r->plog, &r->config);
+	r->now_ms += 5000;
+	produce_many(r, 3, 3);
+	assert_int_equal(log_rig_read_all(r, 0), 18);
+	log_rig_kill(r);
+	log_rig_open(r);
+	assert_int_equal(plog_end(r->plog), 18);
+	assert_int_equal(log_rig_read_all(r, 0), 18);
+}
+
 static void failed_sync_over_segments(void **state)
 {
 	struct log_rig *r = *state;
@@ -340,6 +403,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
 		cmocka_unit_test_setup_teardown(disk_full_and_no_way_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_always, setup, teardown),
+		cmocka_unit_test_setup_teardown(failed_sync_then_close, setup, teardown),
+		cmocka_unit_test_setup_teardown(leftover_bytes_then_close, setup, teardown),
+		cmocka_unit_test_setup_teardown(leftover_bytes_then_roll, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_over_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_interval, setup, teardown),
 		cmocka_unit_test_setup_teardown(close_that_cannot_write, setup, teardown),
