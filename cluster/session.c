@@ -286,6 +286,7 @@ static void begin(struct session *s, struct frame *f)
 		session_end(s, LOG_WARN, "request_refused", why.text);
 		return;
 	}
+	assert(r->api != NULL);
 	r->arena.max = ARENA_ANSWER;
 	if (!s->trusted) {
 		s->trusted = true;

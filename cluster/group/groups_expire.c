@@ -143,15 +143,15 @@ void groups_expire_topic(struct groups *g, struct bytes topic)
 			remove_topic(g, e, topic);
 }
 
-/* The topic of these offsets was deleted and made anew, and the broker went down between its
- * deletion and the tombstones: the ids tell. */
+/* The topic of these offsets was deleted, perhaps made anew, and the broker went down between its
+ * deletion and the tombstones: the ids tell. One that is not there now may be made anew later. */
 static bool is_stale(const struct groups *g, const struct offsets_topic *t, struct bytes name)
 {
 	int32_t partition;
 	const struct topic *now = metadata_topic(g->o.metadata, name);
 	const struct committed_offset *o = offsets_topic_at(t, 0, &partition);
-	return now != NULL && o != NULL && !uuid_is_zero(&o->topic_id) &&
-	       !uuid_eq(&o->topic_id, &now->id);
+	return o != NULL && !uuid_is_zero(&o->topic_id) &&
+	       (now == NULL || !uuid_eq(&o->topic_id, &now->id));
 }
 
 void groups_expire_stale(struct groups *g, struct entry *e)

@@ -84,10 +84,15 @@ enum err table_room(const struct table *t)
 	return t->bytes >= t->o.bytes_max ? ERR_LIMIT : ERR_OK;
 }
 
-enum err table_add(struct table *t, struct bytes group_id, struct entry **out)
+/* What was admitted is in the log and has to be read again by each start: what was under way when
+ * room ended may go beyond the bounds, but not to twice of them. */
+static enum err record_room(const struct table *t)
 {
-	if (map_count(t->entries) >= t->o.groups_max || table_room(t) != ERR_OK)
-		return ERR_LIMIT;
+	return t->bytes / 2 >= t->o.bytes_max ? ERR_LIMIT : ERR_OK;
+}
+
+static enum err add(struct table *t, struct bytes group_id, struct entry **out)
+{
 	struct entry *e = mem_zalloc(1, sizeof *e);
 	if (e == NULL)
 		return ERR_NOMEM;
@@ -102,6 +107,13 @@ enum err table_add(struct table *t, struct bytes group_id, struct entry **out)
 	table_count(t, e);
 	*out = e;
 	return ERR_OK;
+}
+
+enum err table_add(struct table *t, struct bytes group_id, struct entry **out)
+{
+	if (map_count(t->entries) >= t->o.groups_max || table_room(t) != ERR_OK)
+		return ERR_LIMIT;
+	return add(t, group_id, out);
 }
 
 void table_remove(struct table *t, struct entry *e)
@@ -155,7 +167,11 @@ struct entry *table_next(const struct table *t, size_t *at)
 static enum err need(struct table *t, struct bytes group_id, struct entry **out)
 {
 	*out = table_find(t, group_id);
-	return *out != NULL ? ERR_OK : table_add(t, group_id, out);
+	if (*out != NULL)
+		return ERR_OK;
+	if (map_count(t->entries) / 2 >= t->o.groups_max || record_room(t) != ERR_OK)
+		return ERR_LIMIT;
+	return add(t, group_id, out);
 }
 
 static enum err apply_group(struct table *t, const struct group_record *r, struct errmsg *why)
@@ -170,7 +186,7 @@ static enum err apply_group(struct table *t, const struct group_record *r, struc
 	enum err err = need(t, r->group, &e);
 	if (err != ERR_OK)
 		return err;
-	err = table_room(t);
+	err = record_room(t);
 	if (err == ERR_OK)
 		err = group_load(e->group, &r->metadata, why);
 	table_count(t, e);
@@ -196,7 +212,7 @@ static enum err put_offset(struct table *t, const struct group_record *r, struct
 	if (e->offsets == NULL && (e->offsets = offsets_new()) == NULL)
 		err = ERR_NOMEM;
 	else if (offsets_get(e->offsets, r->offset_key.topic, r->offset_key.partition) == NULL)
-		err = table_room(t);
+		err = record_room(t);
 	if (err == ERR_OK)
 		err = offsets_put(e->offsets, r->offset_key.topic, r->offset_key.partition, &c);
 	table_count(t, e);

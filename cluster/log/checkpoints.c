@@ -93,14 +93,30 @@ static enum err load(struct store *s, enum kind kind, struct errmsg *why)
 	return ERR_OK;
 }
 
-enum err checkpoints_load(struct store *s, struct errmsg *why)
+/* The file of the starts is made with the directory: a later start that does not find it, or cannot read
+ * it, knows that records may come back that were deleted, and says so. */
+static enum err keep_starts(struct store *s, bool fresh, struct errmsg *why)
+{
+	struct disk_stat st;
+	char path[DISKIO_PATH];
+
+	make_path(s->dir, names[KIND_START], path);
+	if (s->disk->stat(s->disk->ctx, path, &st) == 0 && st.size > 0)
+		return ERR_OK;
+	if (!fresh)
+		log_event(s->log, LOG_ERROR, "checkpoint_missing", LOG_S("file", names[KIND_START]),
+			  LOG_S("reason", "deleted records may be seen again"));
+	return checkpoints_write_starts(s, why);
+}
+
+enum err checkpoints_load(struct store *s, bool fresh, struct errmsg *why)
 {
 	for (enum kind kind = 0; kind < KINDS; kind++) {
 		enum err e = load(s, kind, why);
 		if (e != ERR_OK)
 			return e;
 	}
-	return ERR_OK;
+	return keep_starts(s, fresh, why);
 }
 
 enum err checkpoints_take_mark(struct store *s, bool *was, struct errmsg *why)

@@ -11,8 +11,9 @@
 
 #include "cluster/log/store_impl.h"
 
-/* Read the files into s->known; what cannot be read is logged and left out. ERR_NOMEM. */
-enum err checkpoints_load(struct store *s, struct errmsg *why) ERR_MUST_USE;
+/* Read the files into s->known; what cannot be read is logged and left out. `fresh`: the directory was
+ * made just now. ERR_NOMEM, ERR_IO. */
+enum err checkpoints_load(struct store *s, bool fresh, struct errmsg *why) ERR_MUST_USE;
 
 /* NULL: out of memory. */
 struct checkpoints *checkpoints_new(struct store *s);

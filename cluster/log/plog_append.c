@@ -12,18 +12,22 @@
 
 enum { SCRATCH_KEEP = 1024 * 1024 };
 
-static enum err refuse(struct plog *l, const char *what, struct errmsg *why)
+/* Nothing was appended, and nothing is for a while. One line tells of it. */
+static enum err refuse(struct plog *l, const struct errmsg *why)
 {
-	enum err e = errmsg_set(why, ERR_KAFKA_KAFKA_STORAGE_ERROR, "%s: %s: %s", l->name, what,
-				strerror(errno));
-
 	if (!l->refused)
 		log_event(l->store->log, LOG_ERROR, "log_write_refused",
 			  LOG_S("partition", l->name), LOG_S("reason", why->text),
 			  LOG_I("offset", l->end));
 	l->refused = true;
 	l->refused_until = loop_now_ms(l->store->loop) + STORE_REPAIR_MS;
-	return e;
+	return ERR_KAFKA_KAFKA_STORAGE_ERROR;
+}
+
+static enum err refuse_call(struct plog *l, const char *what, struct errmsg *why)
+{
+	errmsg_set(why, ERR_IO, "%s: %s: %s", l->name, what, strerror(errno));
+	return refuse(l, why);
 }
 
 /* LogSegment.shouldRoll and timeWaitedForRoll. */
@@ -69,15 +73,7 @@ static enum err prepare(struct plog *l, struct errmsg *why)
 
 static enum err storage_error(struct plog *l, enum err e, struct errmsg *why)
 {
-	if (e != ERR_IO && e != ERR_CORRUPT && e != ERR_NOT_FOUND)
-		return e;
-	if (!l->refused)
-		log_event(l->store->log, LOG_ERROR, "log_write_refused",
-			  LOG_S("partition", l->name), LOG_S("reason", why->text),
-			  LOG_I("offset", l->end));
-	l->refused = true;
-	l->refused_until = loop_now_ms(l->store->loop) + STORE_REPAIR_MS;
-	return ERR_KAFKA_KAFKA_STORAGE_ERROR;
+	return e == ERR_IO || e == ERR_CORRUPT || e == ERR_NOT_FOUND ? refuse(l, why) : e;
 }
 
 /* Head and payload to the end of the active segment. What a failed write left is cut off, now or
@@ -94,12 +90,12 @@ static enum err write_batch(struct plog *l, const struct validate_output *v, str
 	};
 
 	if (g->excess && d->ftruncate(d->ctx, fd, g->size) != 0)
-		return refuse(l, "truncate", why);
+		return refuse_call(l, "truncate", why);
 	g->excess = false;
 	g->dirty = true; /* the size of the file, even if the write fails */
 	if (diskio_write_at(d, fd, iov, 2, g->size) == ERR_OK)
 		return ERR_OK;
-	enum err e = refuse(l, "write", why);
+	enum err e = refuse_call(l, "write", why);
 	g->excess = d->ftruncate(d->ctx, fd, g->size) != 0;
 	return e;
 }

@@ -89,7 +89,8 @@ static enum err make_meta(struct store *s, const struct store_options *o, const 
 	return write_meta(s, path, why);
 }
 
-static enum err read_meta(struct store *s, const struct store_options *o, struct errmsg *why)
+static enum err read_meta(struct store *s, const struct store_options *o, bool *fresh,
+			  struct errmsg *why)
 {
 	char path[DISKIO_PATH];
 	struct buf text;
@@ -99,6 +100,7 @@ static enum err read_meta(struct store *s, const struct store_options *o, struct
 	enum err e = diskio_read(s->disk, path, &text, why);
 	if (e == ERR_NOT_FOUND) {
 		buf_fini(&text);
+		*fresh = true;
 		return make_meta(s, o, path, why);
 	}
 	if (e == ERR_OK) {
@@ -174,6 +176,7 @@ enum err store_open(struct loop *l, const struct store_options *o, struct store 
 		    struct errmsg *why)
 {
 	struct store *s = NULL;
+	bool fresh = false;
 	enum err e = new_store(l, o, &s, why);
 
 	if (e != ERR_OK)
@@ -181,9 +184,9 @@ enum err store_open(struct loop *l, const struct store_options *o, struct store 
 	assert(s != NULL);
 	e = take_lock(s, why);
 	if (e == ERR_OK)
-		e = read_meta(s, o, why);
+		e = read_meta(s, o, &fresh, why);
 	if (e == ERR_OK)
-		e = checkpoints_load(s, why);
+		e = checkpoints_load(s, fresh, why);
 	if (e == ERR_OK)
 		e = checkpoints_take_mark(s, &s->clean, why);
 	if (e != ERR_OK) {

@@ -308,7 +308,7 @@ static enum err deflate(struct check *k, enum batch_codec codec, struct bytes pl
 {
 	buf_clear(packed);
 	packed->max = validate_inflate_max(k->c) + CODEC_HEADROOM;
-	enum err e = codec_compress(codec, plain, packed);
+	enum err e = codec_compress_at(codec, k->c->compression_level, plain, packed);
 	if (e == ERR_OK && packed->len > BATCH_PAYLOAD_MAX)
 		e = ERR_LIMIT;
 	if (e == ERR_LIMIT)

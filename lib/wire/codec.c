@@ -61,19 +61,24 @@ static enum err codec_none_copy(struct bytes in, struct buf *out, struct errmsg 
 
 enum err codec_compress(enum batch_codec codec, struct bytes in, struct buf *out)
 {
+	return codec_compress_at(codec, 0, in, out);
+}
+
+enum err codec_compress_at(enum batch_codec codec, int level, struct bytes in, struct buf *out)
+{
 	if (out->err != ERR_OK)
 		return out->err;
 	switch (codec) {
 	case CODEC_NONE:
 		return codec_none_copy(in, out, NULL);
 	case CODEC_GZIP:
-		return codec_gzip_compress(in, out);
+		return codec_gzip_compress(level, in, out);
 	case CODEC_SNAPPY:
 		return codec_snappy_compress(in, out);
 	case CODEC_LZ4:
-		return codec_lz4_compress(in, out);
+		return codec_lz4_compress(level, in, out);
 	case CODEC_ZSTD:
-		return codec_zstd_compress(in, out);
+		return codec_zstd_compress(level, in, out);
 	}
 	return ERR_UNSUPPORTED;
 }

@@ -73,15 +73,15 @@ void codec_gzip_free(void *context)
 	mem_free(context);
 }
 
-enum err codec_gzip_compress(struct bytes in, struct buf *out)
+enum err codec_gzip_compress(int level, struct bytes in, struct buf *out)
 {
 	z_stream z = {.zalloc = Z_NULL};
 	int rc = Z_OK;
 
 	if (in.n > UINT_MAX)
 		return ERR_LIMIT;
-	if (deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW_BITS, GZIP_MEM_LEVEL,
-			 Z_DEFAULT_STRATEGY) != Z_OK)
+	if (deflateInit2(&z, level == 0 ? Z_DEFAULT_COMPRESSION : level, Z_DEFLATED,
+			 GZIP_WINDOW_BITS, GZIP_MEM_LEVEL, Z_DEFAULT_STRATEGY) != Z_OK)
 		return ERR_NOMEM;
 	z.next_in = in.p;
 	z.avail_in = (uInt)in.n;

@@ -59,19 +59,19 @@ static inline void codec_give_back(struct buf *out, size_t unused)
 	out->len -= unused;
 }
 
-/* The decompressors make `*context` if it is NULL, and leave it fit for the next call after any
+/* Level 0 is the default. The decompressors make `*context` if it is NULL, and leave it fit for the next call after any
  * outcome. The free functions take NULL. */
-enum err codec_gzip_compress(struct bytes in, struct buf *out) ERR_MUST_USE;
+enum err codec_gzip_compress(int level, struct bytes in, struct buf *out) ERR_MUST_USE;
 enum err codec_gzip_decompress(void **context, struct bytes in, struct buf *out,
 			       struct errmsg *why) ERR_MUST_USE;
 void codec_gzip_free(void *context);
 enum err codec_snappy_compress(struct bytes in, struct buf *out) ERR_MUST_USE;
 enum err codec_snappy_decompress(struct bytes in, struct buf *out, struct errmsg *why) ERR_MUST_USE;
-enum err codec_lz4_compress(struct bytes in, struct buf *out) ERR_MUST_USE;
+enum err codec_lz4_compress(int level, struct bytes in, struct buf *out) ERR_MUST_USE;
 enum err codec_lz4_decompress(void **context, int8_t magic, struct bytes in, struct buf *out,
 			      struct errmsg *why) ERR_MUST_USE;
 void codec_lz4_free(void *context);
-enum err codec_zstd_compress(struct bytes in, struct buf *out) ERR_MUST_USE;
+enum err codec_zstd_compress(int level, struct bytes in, struct buf *out) ERR_MUST_USE;
 enum err codec_zstd_decompress(void **context, struct bytes in, struct buf *out,
 			       struct errmsg *why) ERR_MUST_USE;
 void codec_zstd_free(void *context);

@@ -15,7 +15,8 @@ enum {
 	LZ4_HEAD_MIN = 7, /* magic 4, FLG 1, BD 1, checksum 1 */
 	LZ4_HEAD_MAX = 19,
 	LZ4_FLG_CONTENT_SIZE = 0x08, /* 8 more bytes */
-	LZ4_FLG_DICT_ID = 0x01       /* 4 more bytes */
+	LZ4_FLG_DICT_ID = 0x01,      /* 4 more bytes */
+	KAFKA_DEFAULT_LEVEL = 9      /* Lz4Compression.java */
 };
 
 struct lz4_reader {
@@ -133,11 +134,13 @@ static size_t lz4_frame_put(LZ4F_cctx *c, const LZ4F_preferences_t *prefs, struc
 	return n;
 }
 
-enum err codec_lz4_compress(struct bytes in, struct buf *out)
+enum err codec_lz4_compress(int level, struct bytes in, struct buf *out)
 {
-	/* KafkaLZ4BlockOutputStream.java: 64 KiB, independent blocks, no checksums. */
+	/* KafkaLZ4BlockOutputStream.java: 64 KiB, independent blocks, no checksums; its default level,
+	 * 9, is the fast compressor. */
 	const LZ4F_preferences_t prefs = {
 		.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+		.compressionLevel = level == KAFKA_DEFAULT_LEVEL ? 0 : level,
 		.autoFlush = 1,
 	};
 	LZ4F_cctx *c;

@@ -2,7 +2,7 @@
 /*
  * zstd. Frames may follow frames. The window of a frame is capped at 2^27 bytes, the library's own
  * default and what Kafka's readers take; its memory is touched only as far as output fills it.
- * Compression is at the library's default level, as Kafka's.
+ * Compression is at the library's default level, as Kafka's, unless one is asked for.
  */
 #include <zstd.h>
 
@@ -44,7 +44,7 @@ void codec_zstd_free(void *context)
 	ZSTD_freeDCtx(context);
 }
 
-enum err codec_zstd_compress(struct bytes in, struct buf *out)
+enum err codec_zstd_compress(int level, struct bytes in, struct buf *out)
 {
 	ZSTD_CCtx *c = ZSTD_createCCtx();
 	ZSTD_inBuffer from = {.src = in.p, .size = in.n};
@@ -52,6 +52,7 @@ enum err codec_zstd_compress(struct bytes in, struct buf *out)
 
 	if (c == NULL)
 		return ERR_NOMEM;
+	(void)ZSTD_CCtx_setParameter(c, ZSTD_c_compressionLevel, level); /* is bounded there */
 	/* All input is there at the first call, which makes its size part of the frame's head. With
 	 * room for output, memory is all that can fail. */
 	while (left > 0 && !ZSTD_isError(left)) {

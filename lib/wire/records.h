@@ -107,6 +107,11 @@ enum err batch_builder_finish(struct batch_builder *b, struct buf *out) ERR_MUST
  */
 enum err codec_compress(enum batch_codec codec, struct bytes in, struct buf *out) ERR_MUST_USE;
 
+/* The same at a level of Kafka's compression.*.level: gzip 1..9, lz4 1..17, zstd as the library has
+ * them; 0 is the codec's default. Snappy has none. */
+enum err codec_compress_at(enum batch_codec codec, int level, struct bytes in,
+			   struct buf *out) ERR_MUST_USE;
+
 /*
  * Decompress `in` to the end of `out`, which never holds more than out->max bytes (ERR_LIMIT
  * beyond). Memory grows with what comes out, never with a declared size. `magic` is that of the

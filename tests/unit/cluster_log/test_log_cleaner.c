@@ -314,7 +314,12 @@ static void every_call(struct world *w, bool crash)
 	for (long n = 1;; n++) {
 		struct errmsg why = {{0}};
 		log_rig_open(&w->rig);
+		w->rig.config.segment_bytes = 1500;
+		plog_configure(w->rig.plog, &w->rig.config);
 		put_many(w, 60, true);
+		/* Many segments become one. */
+		w->rig.config.segment_bytes = 100000;
+		plog_configure(w->rig.plog, &w->rig.config);
 		log_rig_fail(&w->rig, CALL_ANY, n, EIO, crash);
 		if (crash) {
 			w->rig.now_ms += 15000;

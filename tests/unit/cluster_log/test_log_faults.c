@@ -72,9 +72,37 @@ static void disk_full(void **state)
 		assert_int_equal(log_rig_read_all(r, 0), 9);
 	}
 	log_rig_heal(r);
+	/* A second passes before the next try. */
+	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
+	log_rig_sleep(r, 1000);
 	produce_many(r, 3, 3);
 	assert_int_equal(plog_health(r->plog), ERR_OK);
 	assert_int_equal(log_rig_read_all(r, 0), 18);
+}
+
+/* P2 of the fault tests: a new producer's second batch, in flight behind a first one that was refused, is
+ * not taken for its first. */
+static void what_is_in_flight_is_refused_too(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended a;
+	struct batch_head h = batches_head();
+
+	log_rig_open(r);
+	produce_many(r, 1, 3);
+	h.base_timestamp = r->now_ms;
+	h.producer_id = 8;
+	h.producer_epoch = 0;
+	log_rig_fail(r, CALL_WRITE, 1, EIO, false);
+	for (int round = 0; round < 2; round++) {
+		enum err want = round == 0 ? ERR_KAFKA_KAFKA_STORAGE_ERROR : ERR_OK;
+		for (int i = 0; i < 3; i++) {
+			h.base_sequence = 3 * i;
+			assert_int_equal(log_rig_append_head(r, &h, 3, &a), want);
+		}
+		log_rig_sleep(r, 1000);
+	}
+	assert_int_equal(log_rig_read_all(r, 0), 12);
 }
 
 /* What a failed write left cannot be cut off: then nothing is written until it can be. */
@@ -98,6 +126,7 @@ static void disk_full_and_no_way_back(void **state)
 	log_rig_fail(r, CALL_ANY, 1, EIO, true);
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
 	log_rig_heal(r);
+	log_rig_sleep(r, 1000);
 	produce_many(r, 1, 1);
 	assert_int_equal(log_rig_read_all(r, 0), 10);
 	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), plog_size(r->plog));
@@ -157,7 +186,6 @@ static void failed_sync_always(void **state)
 	assert_int_equal(log_rig_read_all(r, 0), 12);
 }
 
-/* The same over several segments, and with a disk that stays broken for a while. */
 /* A stop before the repair does not take a second sync for a first one: what was not stored is not
  * there afterwards, or was looked at. */
 static void failed_sync_then_close(void **state)
@@ -219,6 +247,45 @@ static void leftover_bytes_then_roll(void **state)
 	log_rig_open(r);
 	assert_int_equal(plog_end(r->plog), 18);
 	assert_int_equal(log_rig_read_all(r, 0), 18);
+}
+
+/* The same over several segments, and with a disk that stays broken for a while. */
+/* What a deleted log still had on its way to the disk does not get into the folder of the next one
+ * with its name. */
+static void delete_while_writing(void **state)
+{
+	struct log_rig *r = *state;
+	const struct uuid id = {{9}};
+	struct batch_head h = batches_head();
+	struct plog_appended a;
+	struct errmsg why = {{0}};
+	char name[64];
+
+	log_rig_open(r);
+	h.producer_id = 8;
+	h.producer_epoch = 0;
+	h.base_timestamp = r->now_ms;
+	log_rig_hold_sync(r, true);
+	for (int i = 0; i < 60; i++) {
+		h.base_sequence = 3 * i;
+		assert_int_equal(log_rig_append_head(r, &h, 3, &a), ERR_OK);
+	}
+	for (int i = 0; i < 5; i++)
+		loop_turn(r->loop, 1);
+	store_delete(r->store, r->plog);
+	assert_int_equal(
+		store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why), ERR_OK);
+	log_rig_hold_sync(r, false);
+	log_rig_settle(r);
+	for (int i = 0; i < 181; i++) {
+		static const char *const suffixes[] = {"snapshot", "index", "timeindex"};
+		for (size_t k = 0; k < sizeof suffixes / sizeof *suffixes; k++) {
+			(void)snprintf(name, sizeof name, "%020d.%s", i, suffixes[k]);
+			if (log_rig_size(r, name) >= 0)
+				fail_msg("%s is not of this log", name);
+		}
+	}
+	assert_int_equal(log_rig_size(r, "leader-epoch-checkpoint"), -1);
 }
 
 static void failed_sync_over_segments(void **state)
@@ -401,11 +468,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_in_flight_is_refused_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(disk_full_and_no_way_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_always, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_then_close, setup, teardown),
 		cmocka_unit_test_setup_teardown(leftover_bytes_then_close, setup, teardown),
 		cmocka_unit_test_setup_teardown(leftover_bytes_then_roll, setup, teardown),
+		cmocka_unit_test_setup_teardown(delete_while_writing, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_over_segments, setup, teardown),
 		cmocka_unit_test_setup_teardown(failed_sync_interval, setup, teardown),
 		cmocka_unit_test_setup_teardown(close_that_cannot_write, setup, teardown),

@@ -91,6 +91,43 @@ static void test_round_trip(void **state)
 	free(plain);
 }
 
+/* Levels are obeyed: more work, fewer bytes, and all of them can be read. */
+static void test_levels(void **state)
+{
+	static const struct {
+		enum batch_codec codec;
+		int low, high;
+	} cases[] = {{CODEC_GZIP, 1, 9}, {CODEC_LZ4, 1, 12}, {CODEC_ZSTD, -10, 19}};
+	enum { N = 200000 };
+	struct rnd rnd = rnd_new();
+	uint8_t *plain = malloc(N);
+	struct buf low, high, back;
+
+	(void)state;
+	assert_non_null(plain);
+	rnd_fill(&rnd, plain, N);
+	for (size_t i = 0; i < N; i++) /* words of few letters, which repeat far apart */
+		plain[i] = (uint8_t)(i % 7 == 0 ? ' ' : 'a' + plain[i] % 4);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		buf_init(&low, N * 2);
+		buf_init(&high, N * 2);
+		assert_int_equal(
+			codec_compress_at(cases[i].codec, cases[i].low, bytes_of(plain, N), &low),
+			ERR_OK);
+		assert_int_equal(
+			codec_compress_at(cases[i].codec, cases[i].high, bytes_of(plain, N), &high),
+			ERR_OK);
+		assert_true(high.len < low.len);
+		buf_init(&back, N);
+		assert_int_equal(unpack(cases[i].codec, 2, buf_bytes(&high), &back, NULL), ERR_OK);
+		assert_true(bytes_eq(buf_bytes(&back), bytes_of(plain, N)));
+		buf_fini(&back);
+		buf_fini(&low);
+		buf_fini(&high);
+	}
+	free(plain);
+}
+
 /* A full buffer is told, also when it was full before; but the buffer need not fit the worst case
  * of what compresses well. */
 static void test_compress_limit(void **state)
@@ -403,12 +440,12 @@ static void test_framing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bombs),        cmocka_unit_test(test_declared_sizes),
-		cmocka_unit_test(test_round_trip),   cmocka_unit_test(test_compress_limit),
-		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_flip_anywhere),
-		cmocka_unit_test(test_concatenated), cmocka_unit_test(test_snappy_raw),
-		cmocka_unit_test(test_null),         cmocka_unit_test(test_lz4_broken_head),
-		cmocka_unit_test(test_framing),
+		cmocka_unit_test(test_bombs),           cmocka_unit_test(test_declared_sizes),
+		cmocka_unit_test(test_levels),          cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_compress_limit),  cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_flip_anywhere),   cmocka_unit_test(test_concatenated),
+		cmocka_unit_test(test_snappy_raw),      cmocka_unit_test(test_null),
+		cmocka_unit_test(test_lz4_broken_head), cmocka_unit_test(test_framing),
 	};
 	return cmocka_run_group_tests(tests, set_up, NULL);
 }
