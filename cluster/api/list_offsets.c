@@ -4,9 +4,14 @@
  * (Partition.fetchOffsetForTimestamp, ReplicaManager.fetchOffset). Nothing is found above the high
  * watermark; nothing found is offset -1 and no error. There is no tiered storage: the local log
  * begins where the log does, and nothing is tiered.
+ *
+ * A partition that is named more than once is refused each time (KafkaApis.scala,
+ * duplicatePartitions): a look-up by time reads a batch, and nobody is to have it read a million
+ * times by one request.
  */
 #include "cluster/api.h"
 #include "cluster/api/access.h"
+#include "cluster/api/repeats.h"
 #include "lib/wire/messages.h"
 
 /* ListOffsetsRequest.java */
@@ -64,16 +69,47 @@ static enum err look_up(const struct partition *p, int64_t timestamp, struct plo
 	return e;
 }
 
-static void list(struct request *r, const struct list_offsets_request_list_offsets_topic *topic,
+/* The partitions that are asked for, in the order of the request. */
+struct wanted {
+	const struct partition **partitions; /* NULL: there is no such one */
+	const enum repeat *repeats;
+	size_t at; /* the next one */
+};
+
+static bool find_wanted(struct request *r, const struct list_offsets_request *in, struct wanted *w)
+{
+	struct metadata *m = broker_metadata(r->broker);
+	size_t n = 0, at = 0;
+	for (int32_t i = 0; i < in->topics_n; i++)
+		n += (size_t)in->topics[i].partitions_n;
+	w->partitions = arena_zalloc(&r->arena, n + 1, sizeof *w->partitions);
+	struct bytes *keys = arena_zalloc(&r->arena, n + 1, sizeof *keys);
+	if (w->partitions == NULL || keys == NULL)
+		return false;
+	for (int32_t i = 0; i < in->topics_n; i++) {
+		const struct list_offsets_request_list_offsets_topic *t = &in->topics[i];
+		for (int32_t k = 0; k < t->partitions_n; k++, at++) {
+			w->partitions[at] =
+				metadata_partition(m, t->name, t->partitions[k].partition_index);
+			keys[at] = bytes_of(&w->partitions[at], sizeof w->partitions[at]);
+		}
+	}
+	w->repeats = repeats_find(&r->arena, keys, n + 1);
+	return w->repeats != NULL;
+}
+
+static void list(struct request *r, struct wanted *w,
 		 const struct list_offsets_request_list_offsets_partition *in,
 		 struct list_offsets_response_list_offsets_partition_response *out)
 {
 	struct plog_found found = {-1, -1, -1};
-	const struct partition *p =
-		metadata_partition(broker_metadata(r->broker), topic->name, in->partition_index);
+	const struct partition *p = w->partitions[w->at];
+	bool repeated = p != NULL && w->repeats[w->at] != REPEAT_NONE;
+	w->at++;
 	out->partition_index = in->partition_index;
-	enum err e =
-		r->version < supported_from(in->timestamp) ? ERR_KAFKA_UNSUPPORTED_VERSION : ERR_OK;
+	enum err e = repeated                                     ? ERR_KAFKA_INVALID_REQUEST
+		     : r->version < supported_from(in->timestamp) ? ERR_KAFKA_UNSUPPORTED_VERSION
+								  : ERR_OK;
 	if (e == ERR_OK)
 		e = access_check(r->broker, p, in->current_leader_epoch);
 	if (e == ERR_OK)
@@ -87,7 +123,8 @@ static void list(struct request *r, const struct list_offsets_request_list_offse
 		out->leader_epoch = found.leader_epoch;
 }
 
-static bool list_topic(struct request *r, const struct list_offsets_request_list_offsets_topic *in,
+static bool list_topic(struct request *r, struct wanted *w,
+		       const struct list_offsets_request_list_offsets_topic *in,
 		       struct list_offsets_response_list_offsets_topic_response *out)
 {
 	out->name = in->name;
@@ -98,7 +135,7 @@ static bool list_topic(struct request *r, const struct list_offsets_request_list
 		return false;
 	out->partitions_n = in->partitions_n;
 	for (int32_t i = 0; i < in->partitions_n; i++)
-		list(r, in, &in->partitions[i], &out->partitions[i]);
+		list(r, w, &in->partitions[i], &out->partitions[i]);
 	return true;
 }
 
@@ -106,7 +143,8 @@ void api_list_offsets(struct request *r)
 {
 	const struct list_offsets_request *in = r->msg;
 	struct list_offsets_response *out = request_response(r);
-	bool fits = out != NULL;
+	struct wanted w = {0};
+	bool fits = out != NULL && find_wanted(r, in, &w);
 	if (fits) {
 		out->topics = wire_array_new(
 			&r->arena, &wire_list_offsets_response_list_offsets_topic_response,
@@ -114,7 +152,7 @@ void api_list_offsets(struct request *r)
 		fits = out->topics != NULL;
 	}
 	for (int32_t i = 0; fits && i < in->topics_n; i++) {
-		fits = list_topic(r, &in->topics[i], &out->topics[i]);
+		fits = list_topic(r, &w, &in->topics[i], &out->topics[i]);
 		out->topics_n++;
 	}
 	if (fits)

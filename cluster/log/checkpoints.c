@@ -93,8 +93,8 @@ static enum err load(struct store *s, enum kind kind, struct errmsg *why)
 	return ERR_OK;
 }
 
-/* The file of the starts is made with the directory: a later start that does not find it, or cannot read
- * it, knows that records may come back that were deleted, and says so. */
+/* The file of the starts is made with the directory: a later start that does not find it, or cannot
+ * read it, knows that records may come back that were deleted, and says so. */
 static enum err keep_starts(struct store *s, bool fresh, struct errmsg *why)
 {
 	struct disk_stat st;

@@ -11,8 +11,8 @@
 
 #include "cluster/log/store_impl.h"
 
-/* Read the files into s->known; what cannot be read is logged and left out. `fresh`: the directory was
- * made just now. ERR_NOMEM, ERR_IO. */
+/* Read the files into s->known; what cannot be read is logged and left out. `fresh`: the directory
+ * was made just now. ERR_NOMEM, ERR_IO. */
 enum err checkpoints_load(struct store *s, bool fresh, struct errmsg *why) ERR_MUST_USE;
 
 /* NULL: out of memory. */

@@ -329,7 +329,8 @@ static bool retire_file(const struct cleaner_round *r, struct reaper *reaper, in
 	return true;
 }
 
-/* The old segments behind the first go before the new one takes its place: it may reach over them. */
+/* The old segments behind the first go before the new one takes its place: it may reach over
+ * them. */
 static enum err retire_old(struct cleaner_round *r, struct reaper *reaper)
 {
 	static const char *const kinds[] = {"index", "timeindex", "txnindex", "snapshot", "log"};

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "cluster/log/plog_impl.h"
@@ -41,6 +42,8 @@ struct commit {
 	struct plog *log; /* NULL: it went away */
 	const struct disk *disk;
 	char *folder;
+	pthread_mutex_t lock; /* held while a small file is written */
+	bool gone; /* the folder was renamed: its name may be another log's; under the lock */
 	bool running;
 	uint64_t cuts; /* of the log, when the job began */
 
@@ -82,6 +85,11 @@ enum err commit_prepare(struct plog *l)
 		mem_free(c);
 		return ERR_NOMEM;
 	}
+	if (pthread_mutex_init(&c->lock, NULL) != 0) {
+		mem_free(c->folder);
+		mem_free(c);
+		return ERR_NOMEM;
+	}
 	c->job = (struct worker_job){.run = run, .done = done};
 	c->log = l;
 	c->disk = l->store->disk;
@@ -102,8 +110,20 @@ static void commit_free(struct commit *c)
 {
 	drop_files(c);
 	buf_fini(&c->bytes);
+	pthread_mutex_destroy(&c->lock);
 	mem_free(c->folder);
 	mem_free(c);
+}
+
+void commit_leave_folder(struct plog *l)
+{
+	struct commit *c = l->commit;
+
+	if (c == NULL)
+		return;
+	pthread_mutex_lock(&c->lock);
+	c->gone = true;
+	pthread_mutex_unlock(&c->lock);
 }
 
 void commit_orphan(struct commit *c)
@@ -363,18 +383,27 @@ static enum err run_syncs(struct commit *c)
 	return diskio_sync_dir(d, parent, &c->why);
 }
 
+static enum err run_write(struct commit *c, const struct write *w)
+{
+	char path[DISKIO_PATH];
+	struct bytes b = bytes_of(c->bytes.p + w->from, w->n);
+	bool part = w->kind == WRITE_INDEX || w->kind == WRITE_TIMES;
+
+	if (c->gone)
+		return errmsg_set(&c->why, ERR_CANCELED, "the log was deleted");
+	write_path(c, w, path);
+	return part ? diskio_store(c->disk, path, b, w->at, &c->why)
+		    : diskio_replace(c->disk, path, b, &c->why);
+}
+
 static enum err run_writes(struct commit *c)
 {
 	bool replaced = false;
 
 	for (size_t i = 0; i < c->writes_n; i++) {
-		const struct write *w = &c->writes[i];
-		char path[DISKIO_PATH];
-		struct bytes b = bytes_of(c->bytes.p + w->from, w->n);
-		bool part = w->kind == WRITE_INDEX || w->kind == WRITE_TIMES;
-		write_path(c, w, path);
-		enum err e = part ? diskio_store(c->disk, path, b, w->at, &c->why)
-				  : diskio_replace(c->disk, path, b, &c->why);
+		pthread_mutex_lock(&c->lock);
+		enum err e = run_write(c, &c->writes[i]);
+		pthread_mutex_unlock(&c->lock);
 		if (e != ERR_OK)
 			return e;
 		replaced = true;

@@ -87,9 +87,9 @@ struct plog_appended {
  * _INVALID_TIMESTAMP, _UNSUPPORTED_COMPRESSION_TYPE, _UNSUPPORTED_FOR_MESSAGE_FORMAT,
  * _OUT_OF_ORDER_SEQUENCE_NUMBER, _INVALID_PRODUCER_EPOCH: as in Kafka.
  * ERR_KAFKA_INVALID_TXN_STATE: the batch is transactional, which this broker does not offer.
- * ERR_KAFKA_KAFKA_STORAGE_ERROR: disk full or failing; the same append may succeed later. For a second
- * after such an error all appends get it, so that what a producer has in flight fails as a whole and
- * comes again in order.
+ * ERR_KAFKA_KAFKA_STORAGE_ERROR: disk full or failing; the same append may succeed later. For a
+ * second after such an error all appends get it, so that what a producer has in flight fails as a
+ * whole and comes again in order.
  */
 enum err plog_append(struct plog *l, struct bytes batch, const struct plog_append *how,
 		     struct plog_appended *out, struct errmsg *why) ERR_MUST_USE;

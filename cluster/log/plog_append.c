@@ -204,8 +204,9 @@ enum err plog_append(struct plog *l, struct bytes batch, const struct plog_appen
 		return errmsg_set(why, ERR_KAFKA_KAFKA_STORAGE_ERROR, "%s: %s", l->name,
 				  l->failed ? "the disk failed to sync; the log is being repaired"
 					    : "the log is being closed");
-	/* What a producer has in flight behind a batch that was refused is refused with it, and comes
-	 * again in order; else the second batch of a new producer would be taken for its first. */
+	/* What a producer has in flight behind a batch that was refused is refused with it, and
+	 * comes again in order; else the second batch of a new producer would be taken for its
+	 * first. */
 	if (l->refused && loop_now_ms(l->store->loop) < l->refused_until)
 		return errmsg_set(why, ERR_KAFKA_KAFKA_STORAGE_ERROR,
 				  "%s: the last write failed; the next try is soon", l->name);

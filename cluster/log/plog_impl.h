@@ -224,6 +224,8 @@ bool commit_running(const struct plog *l);
 bool commit_writes_index(const struct plog *l);
 /* True if a commit of that scope has nothing to do. */
 bool commit_settled(const struct plog *l, enum commit_scope scope);
+/* The folder is about to be renamed: a running job writes no more files by their names. */
+void commit_leave_folder(struct plog *l);
 /* The log goes away; a running job frees itself. */
 void commit_orphan(struct commit *c);
 

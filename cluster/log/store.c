@@ -474,6 +474,7 @@ void store_delete(struct store *s, struct plog *l)
 	l->deleted = true;
 	cleaner_abandon(s->cleaner, l);
 	loop_undefer(s->loop, &l->kick);
+	commit_leave_folder(l);
 	rename_away(s, l->name);
 	/* Out of the list, so that no checkpoint names it. */
 	store_forget(s, l);

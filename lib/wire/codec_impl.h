@@ -59,8 +59,8 @@ static inline void codec_give_back(struct buf *out, size_t unused)
 	out->len -= unused;
 }
 
-/* Level 0 is the default. The decompressors make `*context` if it is NULL, and leave it fit for the next call after any
- * outcome. The free functions take NULL. */
+/* Level 0 is the default. The decompressors make `*context` if it is NULL, and leave it fit for the
+ * next call after any outcome. The free functions take NULL. */
 enum err codec_gzip_compress(int level, struct bytes in, struct buf *out) ERR_MUST_USE;
 enum err codec_gzip_decompress(void **context, struct bytes in, struct buf *out,
 			       struct errmsg *why) ERR_MUST_USE;

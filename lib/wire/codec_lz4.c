@@ -136,8 +136,8 @@ static size_t lz4_frame_put(LZ4F_cctx *c, const LZ4F_preferences_t *prefs, struc
 
 enum err codec_lz4_compress(int level, struct bytes in, struct buf *out)
 {
-	/* KafkaLZ4BlockOutputStream.java: 64 KiB, independent blocks, no checksums; its default level,
-	 * 9, is the fast compressor. */
+	/* KafkaLZ4BlockOutputStream.java: 64 KiB, independent blocks, no checksums; its default
+	 * level, 9, is the fast compressor. */
 	const LZ4F_preferences_t prefs = {
 		.frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
 		.compressionLevel = level == KAFKA_DEFAULT_LEVEL ? 0 : level,

@@ -113,7 +113,9 @@ struct load_conn *load_conn_open(struct load_loop *l, load_answer_fn *on_answer,
 		if (c->ssl == NULL || SSL_set_fd(c->ssl, c->fd) != 1 || SSL_connect(c->ssl) != 1)
 			load_die("tls: %s", ERR_error_string(ERR_get_error(), NULL));
 	}
-	fcntl(c->fd, F_SETFL, fcntl(c->fd, F_GETFL) | O_NONBLOCK);
+	int flags = fcntl(c->fd, F_GETFL);
+	if (flags < 0 || fcntl(c->fd, F_SETFL, flags | O_NONBLOCK) != 0)
+		load_die("fcntl: %s", strerror(errno));
 	watch(l, EPOLL_CTL_ADD, c->fd, EPOLLIN, c);
 	return c;
 }

@@ -458,6 +458,35 @@ static void offsets_are_found_by_time(void **state)
 	close(fd);
 }
 
+/* Each look-up by time reads a batch: not a million of them for one request (as in Kafka). */
+static void a_partition_is_listed_once(void **state)
+{
+	struct rig *r = *state;
+	int fd = rig_connect(r);
+	rig_topic(r, fd, "t", 2);
+	write_at(r, fd, clock_wall_ms(clock_system()));
+	struct list_offsets_request m;
+	struct list_offsets_request_list_offsets_partition p[] = {
+		{.partition_index = 0, .current_leader_epoch = -1, .timestamp = -1},
+		{.partition_index = 1, .current_leader_epoch = -1, .timestamp = -1},
+		{.partition_index = 0, .current_leader_epoch = -1, .timestamp = 0},
+		{.partition_index = 7, .current_leader_epoch = -1, .timestamp = -1},
+		{.partition_index = 7, .current_leader_epoch = -1, .timestamp = -1},
+	};
+	static const int16_t want[] = {42, 0, 42, 3, 3};
+	struct list_offsets_request_list_offsets_topic t = {
+		.name = bytes_str("t"), .partitions = p, .partitions_n = 5};
+	wire_init(wire_request(WIRE_API_LIST_OFFSETS), &m);
+	m.replica_id = -1;
+	m.topics = &t;
+	m.topics_n = 1;
+	const struct list_offsets_response *a = rig_call(r, fd, WIRE_API_LIST_OFFSETS, 7, &m);
+	assert_int_equal(a->topics[0].partitions_n, 5);
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(a->topics[0].partitions[i].error_code, want[i]);
+	close(fd);
+}
+
 static void an_epoch_ends_where_the_log_does(void **state)
 {
 	struct rig *r = *state;
@@ -543,6 +572,7 @@ int main(void)
 		TEST(a_session_answers_what_changed),
 		TEST(a_session_in_use_twice_is_noticed),
 		TEST(offsets_are_found_by_time),
+		TEST(a_partition_is_listed_once),
 		TEST(an_epoch_ends_where_the_log_does),
 		TEST(deleted_records_stay_deleted),
 	};

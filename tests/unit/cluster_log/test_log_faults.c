@@ -80,8 +80,8 @@ static void disk_full(void **state)
 	assert_int_equal(log_rig_read_all(r, 0), 18);
 }
 
-/* P2 of the fault tests: a new producer's second batch, in flight behind a first one that was refused, is
- * not taken for its first. */
+/* P2 of the fault tests: a new producer's second batch, in flight behind a first one that was
+ * refused, is not taken for its first. */
 static void what_is_in_flight_is_refused_too(void **state)
 {
 	struct log_rig *r = *state;
@@ -273,8 +273,8 @@ static void delete_while_writing(void **state)
 	for (int i = 0; i < 5; i++)
 		loop_turn(r->loop, 1);
 	store_delete(r->store, r->plog);
-	assert_int_equal(
-		store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why), ERR_OK);
+	assert_int_equal(store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why),
+			 ERR_OK);
 	log_rig_hold_sync(r, false);
 	log_rig_settle(r);
 	for (int i = 0; i < 181; i++) {
