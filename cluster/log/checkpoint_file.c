@@ -90,12 +90,13 @@ enum err checkpoint_file_open(struct checkpoint_file *f, struct bytes file, stru
 	if (version != VERSION)
 		return errmsg_set(why, ERR_UNSUPPORTED, "version %" PRId64 " is not known",
 				  version);
-	if (f->left.n == 0)
-		return ERR_OK; /* as Kafka reads it: no entries */
 	if (!head_number(f, &count))
 		return errmsg_set(why, ERR_MALFORMED, "line 2 is not a number of entries");
-	/* The shortest entry is "0 0" and the end of the line, which the last one may lack. */
-	if ((uint64_t)count > (f->left.n + 1) / 4)
+	/* Every writer ends every line; a last number without its end may have lost digits. */
+	if (file.p[file.n - 1] != '\n')
+		return errmsg_set(why, ERR_MALFORMED, "the last line is cut off");
+	/* The shortest entry is "0 0" and the end of the line. */
+	if ((uint64_t)count > f->left.n / 4)
 		return errmsg_set(why, ERR_MALFORMED, "%" PRId64 " entries cannot be in %zu bytes",
 				  count, f->left.n);
 	f->count = (size_t)count;

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "cluster/log/checkpoint_file.h"
@@ -28,6 +29,13 @@ struct checkpoints {
 	const struct disk *disk;
 	char *dir;
 	struct buf recovery, cleaned;
+	/* Names of deleted logs that the files may still have, each with the count of deletions at its
+	 * own; those up to `written` are not in what the job writes. */
+	struct map *stale;
+	uintptr_t deletions, written;
+	bool stale_unknown;   /* a name could not be kept: any may be stale */
+	pthread_mutex_t lock; /* held while files are written */
+	bool superseded;      /* newer files were written than the job has; under the lock */
 	bool clean;
 	bool running;
 	void (*done)(struct store *s, enum err e);
@@ -136,6 +144,8 @@ enum err checkpoints_take_mark(struct store *s, bool *was, struct errmsg *why)
 
 static int64_t offset_of(enum kind kind, const struct plog *l)
 {
+	if (l->deleted)
+		return -1;
 	switch (kind) {
 	case KIND_RECOVERY:
 		return l->recovery_point;
@@ -228,20 +238,29 @@ enum err checkpoints_write_starts(struct store *s, struct errmsg *why)
 	return e;
 }
 
+static enum err write_hints(struct checkpoints *c, struct buf *recovery, struct buf *cleaned,
+			    struct errmsg *why)
+{
+	char path[DISKIO_PATH];
+
+	make_path(c->dir, names[KIND_RECOVERY], path);
+	enum err e = diskio_replace(c->disk, path, buf_bytes(recovery), why);
+	if (e == ERR_OK) {
+		make_path(c->dir, names[KIND_CLEANED], path);
+		e = diskio_replace(c->disk, path, buf_bytes(cleaned), why);
+	}
+	return e == ERR_OK ? diskio_sync_dir(c->disk, c->dir, why) : e;
+}
+
 static void run(struct worker_job *job)
 {
 	struct checkpoints *c = (struct checkpoints *)job;
 	static const char json[] = "{\"version\":0,\"brokerEpoch\":-1}";
 	char path[DISKIO_PATH];
 
-	make_path(c->dir, names[KIND_RECOVERY], path);
-	c->e = diskio_replace(c->disk, path, buf_bytes(&c->recovery), &c->why);
-	if (c->e == ERR_OK && c->cleaned.len > 0) {
-		make_path(c->dir, names[KIND_CLEANED], path);
-		c->e = diskio_replace(c->disk, path, buf_bytes(&c->cleaned), &c->why);
-	}
-	if (c->e == ERR_OK)
-		c->e = diskio_sync_dir(c->disk, c->dir, &c->why);
+	pthread_mutex_lock(&c->lock);
+	c->e = c->superseded ? ERR_OK : write_hints(c, &c->recovery, &c->cleaned, &c->why);
+	pthread_mutex_unlock(&c->lock);
 	if (c->e != ERR_OK || !c->clean)
 		return;
 	/* What it vouches for is on disk: CleanShutdownFileHandler.java. */
@@ -255,8 +274,63 @@ static void free_now(struct checkpoints *c)
 {
 	buf_fini(&c->recovery);
 	buf_fini(&c->cleaned);
+	map_free(c->stale);
+	pthread_mutex_destroy(&c->lock);
 	mem_free(c->dir);
 	mem_free(c);
+}
+
+/* The files were written without the names of the first `deletions` logs that were deleted. */
+static void forget_stale(struct checkpoints *c, uintptr_t deletions)
+{
+	struct bytes name;
+	size_t at = 0;
+	void *stamp;
+
+	while (map_next(c->stale, &at, &name, &stamp))
+		if ((uintptr_t)stamp <= deletions)
+			map_take(c->stale, name);
+}
+
+void checkpoints_forget(struct store *s, const char *name)
+{
+	struct checkpoints *c = s->checkpoints;
+
+	/* The count is never 0, so it can stand for a pointer. */
+	c->deletions++;
+	if (map_put(c->stale, bytes_str(name), (void *)c->deletions) != ERR_OK)
+		c->stale_unknown = true;
+	s->checkpoints_dirty = true;
+}
+
+static enum err encode_hints(const struct store *s, struct buf *recovery, struct buf *cleaned);
+
+/* A job that runs is waited for; one that waits for its thread has nothing to write any more. */
+enum err checkpoints_settle(struct store *s, const char *name, struct errmsg *why)
+{
+	struct checkpoints *c = s->checkpoints;
+	struct buf recovery, cleaned;
+
+	if (!c->stale_unknown && map_get(c->stale, bytes_str(name)) == NULL)
+		return ERR_OK;
+	buf_init(&recovery, FILE_MAX);
+	buf_init(&cleaned, FILE_MAX);
+	enum err e = encode_hints(s, &recovery, &cleaned);
+	if (e == ERR_OK) {
+		pthread_mutex_lock(&c->lock);
+		e = write_hints(c, &recovery, &cleaned, why);
+		c->superseded |= e == ERR_OK;
+		pthread_mutex_unlock(&c->lock);
+	} else {
+		errmsg_set(why, e, "checkpoints: %s", err_text(e));
+	}
+	buf_fini(&recovery);
+	buf_fini(&cleaned);
+	if (e == ERR_OK) {
+		forget_stale(c, c->deletions);
+		c->stale_unknown = false;
+	}
+	return e;
 }
 
 static void done(struct worker_job *job)
@@ -272,6 +346,8 @@ static void done(struct worker_job *job)
 		c->store->checkpoints_dirty = true;
 		log_event(c->store->log, LOG_WARN, "checkpoint_failed",
 			  LOG_S("reason", c->why.text));
+	} else {
+		forget_stale(c, c->written);
 	}
 	if (c->done != NULL)
 		c->done(c->store, c->e);
@@ -284,7 +360,10 @@ struct checkpoints *checkpoints_new(struct store *s)
 	if (c == NULL)
 		return NULL;
 	c->dir = mem_strdup(s->dir);
-	if (c->dir == NULL) {
+	c->stale = map_new();
+	if (c->dir == NULL || c->stale == NULL || pthread_mutex_init(&c->lock, NULL) != 0) {
+		map_free(c->stale);
+		mem_free(c->dir);
 		mem_free(c);
 		return NULL;
 	}
@@ -310,22 +389,25 @@ bool checkpoints_running(const struct checkpoints *c)
 	return c->running;
 }
 
+static enum err encode_hints(const struct store *s, struct buf *recovery, struct buf *cleaned)
+{
+	enum err e = encode(s, KIND_RECOVERY, recovery);
+
+	return e == ERR_OK ? encode(s, KIND_CLEANED, cleaned) : e;
+}
+
 enum err checkpoints_write(struct checkpoints *c, bool clean,
 			   void (*on_done)(struct store *s, enum err e))
 {
 	struct store *s = c->store;
-	bool any = false;
 
 	assert(!c->running);
-	for (const struct plog *l = s->first; l != NULL; l = l->next)
-		any |= l->cleaned >= 0;
-	enum err e = encode(s, KIND_RECOVERY, &c->recovery);
-	buf_clear(&c->cleaned);
-	if (e == ERR_OK && any)
-		e = encode(s, KIND_CLEANED, &c->cleaned);
+	enum err e = encode_hints(s, &c->recovery, &c->cleaned);
 	if (e != ERR_OK)
 		return e;
 	s->checkpoints_dirty = false;
+	c->written = c->deletions;
+	c->superseded = false;
 	c->clean = clean;
 	c->done = on_done;
 	c->running = true;

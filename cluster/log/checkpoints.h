@@ -30,6 +30,12 @@ enum err checkpoints_write(struct checkpoints *c, bool clean,
 /* Write the log start offsets and sync, now. */
 enum err checkpoints_write_starts(struct store *s, struct errmsg *why) ERR_MUST_USE;
 
+/* The log of that name was deleted: what the files say about it must not meet a later log. */
+void checkpoints_forget(struct store *s, const char *name);
+
+/* Before a log of that name is made: rewrite the files now, if they may know an earlier one. */
+enum err checkpoints_settle(struct store *s, const char *name, struct errmsg *why) ERR_MUST_USE;
+
 /* Take the mark of a clean stop away, and sync. *was: there was one. */
 enum err checkpoints_take_mark(struct store *s, bool *was, struct errmsg *why) ERR_MUST_USE;
 

@@ -168,7 +168,9 @@ static enum err store_indexes(struct cleaner_round *r, int64_t base)
 	if (e != ERR_OK)
 		return e;
 	cleaner_round_path(r, base, "timeindex.cleaned", path);
-	return diskio_store(r->disk, path, bytes_of(r->out.p + n, r->out.len - n), 0, &r->why);
+	struct bytes times =
+		r->out.len == n ? bytes_str("") : bytes_of(r->out.p + n, r->out.len - n);
+	return diskio_store(r->disk, path, times, 0, &r->why);
 }
 
 static enum err write_group(struct cleaner_round *r)

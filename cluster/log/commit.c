@@ -386,7 +386,8 @@ static enum err run_syncs(struct commit *c)
 static enum err run_write(struct commit *c, const struct write *w)
 {
 	char path[DISKIO_PATH];
-	struct bytes b = bytes_of(c->bytes.p + w->from, w->n);
+	/* All files of a job may be empty: then there is no buffer. */
+	struct bytes b = w->n == 0 ? bytes_str("") : bytes_of(c->bytes.p + w->from, w->n);
 	bool part = w->kind == WRITE_INDEX || w->kind == WRITE_TIMES;
 
 	if (c->gone)

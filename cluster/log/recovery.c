@@ -272,6 +272,10 @@ static enum err add_segments(struct plog *l, const struct folder *f, struct errm
 		g->saved = true;
 		if (i + 1 < f->logs.n)
 			g->next = f->logs.v[i + 1];
+		/* Only compaction leaves nothing of a segment. */
+		if (st.size == 0 && g->next != INT64_MAX && !l->config.cleanup_compact &&
+		    l->cleaned < 0)
+			segment_tell_damage(l, g, g->base, "the .log file is empty");
 		if (plog_add_segment(l, g) != ERR_OK) {
 			segment_free(g);
 			return errmsg_set(why, ERR_NOMEM, "%s: out of memory", path);
@@ -506,6 +510,12 @@ static enum err sync_checked(struct plog *l, struct errmsg *why)
 	return e;
 }
 
+/* Offsets without gaps: only compaction makes them, and it may be ahead of its checkpoint. */
+static bool is_dense(const struct plog *l)
+{
+	return !l->config.cleanup_compact && l->cleaned < 0;
+}
+
 static enum err check_all(struct check *k, struct errmsg *why)
 {
 	struct plog *l = k->log;
@@ -524,6 +534,10 @@ static enum err check_all(struct check *k, struct errmsg *why)
 		if (e != ERR_OK)
 			return errmsg_set(why, e, "%s: %s", l->name,
 					  reason.text[0] != '\0' ? reason.text : err_text(e));
+		if (limit != INT64_MAX && is_dense(l) && !k->damaged && k->end >= k->point &&
+		    k->end < limit)
+			return cut_at(k, i, g->size, "records are missing before the next segment",
+				      why);
 		if (index_reserve(g->index) != ERR_OK)
 			return errmsg_set(why, ERR_NOMEM, "%s: out of memory", l->name);
 		index_add_time(g->index, g->max_timestamp, g->max_timestamp_offset);
@@ -620,7 +634,7 @@ enum err recovery_open(struct plog *l, const struct store_known *known, bool cle
 		goto out;
 	}
 	const struct segment *g = plog_active(l);
-	if (clean && kept && point >= g->base && (g->size > 0 || point == g->base))
+	if (clean && kept && point >= g->base && (g->size > 0) == (point > g->base))
 		set_open(l, point);
 	else
 		e = recover(l, point, why);

@@ -162,12 +162,15 @@ static enum err index_from(struct plog *l, struct segment *g, int64_t position, 
 		index_batch(g, &h, s.at, l->config.index_interval_bytes);
 	}
 	mem_free(window);
-	/* Where a recovery is under way, `next` is not known yet. */
-	bool shorter = e == ERR_NOT_FOUND && g == plog_active(l) && g->next != INT64_MAX &&
-		       (s.at > position || g->size > 0) && s.offset < g->next;
-	if (e == ERR_MALFORMED || shorter)
+	/* Where a recovery is under way, `next` is not known yet, and a torn end is nothing special. */
+	bool active = g == plog_active(l);
+	bool shorter = e == ERR_NOT_FOUND && active && g->size > 0 && s.offset < g->next;
+	if (g->next != INT64_MAX && (e == ERR_MALFORMED || shorter)) {
 		segment_tell_damage(l, g, s.offset,
 				    shorter ? "records are missing at the end" : "no batch");
+		/* What is written from now on shall not stand behind that. */
+		l->roll_due |= active;
+	}
 	return e == ERR_NOT_FOUND || e == ERR_MALFORMED ? ERR_OK : e;
 }
 

@@ -345,7 +345,7 @@ static enum err forget_known(struct store *s, const char *name, struct errmsg *w
 		}
 	}
 	mem_free(map_take(s->known, bytes_str(name)));
-	s->checkpoints_dirty = true;
+	checkpoints_forget(s, name);
 	return ERR_OK;
 }
 
@@ -368,6 +368,8 @@ static enum err open_log(struct store *s, struct plog *l, bool create, struct er
 		return e;
 	}
 	e = forget_known(s, l->name, why);
+	if (e == ERR_OK)
+		e = checkpoints_settle(s, l->name, why);
 	if (e == ERR_OK)
 		e = make_folder(l, why);
 	return e == ERR_OK ? recovery_open(l, NULL, false, why) : e;
@@ -480,7 +482,7 @@ void store_delete(struct store *s, struct plog *l)
 	store_forget(s, l);
 	forget_start(s, l->name, start);
 	link_log(s, l);
-	s->checkpoints_dirty = true;
+	checkpoints_forget(s, l->name);
 	log_event(s->log, LOG_INFO, "log_deleted", LOG_S("partition", l->name));
 	l->watch_due = true;
 	plog_wake(l);

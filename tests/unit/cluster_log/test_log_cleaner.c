@@ -322,9 +322,7 @@ static void every_call(struct world *w, bool crash)
 		plog_configure(w->rig.plog, &w->rig.config);
 		log_rig_fail(&w->rig, CALL_ANY, n, EIO, crash);
 		if (crash) {
-			w->rig.now_ms += 15000;
-			for (int i = 0; i < 30; i++)
-				loop_turn(w->rig.loop, 1);
+			log_rig_sleep(&w->rig, 15000);
 			log_rig_kill(&w->rig);
 		} else {
 			clean(w);

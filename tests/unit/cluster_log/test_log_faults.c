@@ -398,6 +398,43 @@ static void delete_records_needs_the_disk(void **state)
 	assert_int_equal(plog_start(r->plog), 30);
 }
 
+/* A deleted log's recovery point does not vouch for the next log of its name: after a power cut that one
+ * is checked from its front. */
+static void deleted_recovery_point_is_forgotten(void **state)
+{
+	struct log_rig *r = *state;
+	const struct uuid id = {{7, 7, 7}};
+	struct plog_appended a;
+	struct errmsg why = {{0}};
+
+	for (uint64_t seed = 1; seed < 20; seed++) {
+		struct rng g = {.s = seed};
+		log_rig_open(r);
+		produce_many(r, 40, 3);
+		assert_int_equal(log_rig_close(r), ERR_OK);
+		log_rig_open(r);
+		store_delete(r->store, r->plog);
+		if (seed % 2 == 0)
+			log_rig_settle(r);
+		assert_int_equal(
+			store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why),
+			ERR_OK);
+		produce_many(r, 3, 3);
+		log_rig_hold_sync(r, true);
+		for (int i = 0; i < 3; i++)
+			assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
+		/* The job that was started is not waited for: a power cut does not, either. */
+		log_rig_hold_sync(r, false);
+		log_rig_power_cut(r, &g);
+		log_rig_open(r);
+		assert_in_range(plog_end(r->plog), 9, 18);
+		assert_int_equal(log_rig_read_all(r, 0), plog_end(r->plog));
+		store_delete(r->store, r->plog);
+		log_rig_settle(r);
+		assert_int_equal(log_rig_close(r), ERR_OK);
+	}
+}
+
 /* ---- every call of a script, in turn ---- */
 
 /* Opens, writes over several segments, deletes, cleans up, closes. Returns the offset that was
@@ -479,6 +516,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(failed_sync_interval, setup, teardown),
 		cmocka_unit_test_setup_teardown(close_that_cannot_write, setup, teardown),
 		cmocka_unit_test_setup_teardown(delete_records_needs_the_disk, setup, teardown),
+		cmocka_unit_test_setup_teardown(deleted_recovery_point_is_forgotten, setup,
+						teardown),
 		cmocka_unit_test_setup_teardown(nth_call_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(nth_call_fails_then_killed, setup, teardown),
 		cmocka_unit_test_setup_teardown(nth_call_and_all_after_fail, setup, teardown),
