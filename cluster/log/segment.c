@@ -162,7 +162,8 @@ static enum err index_from(struct plog *l, struct segment *g, int64_t position, 
 		index_batch(g, &h, s.at, l->config.index_interval_bytes);
 	}
 	mem_free(window);
-	/* Where a recovery is under way, `next` is not known yet, and a torn end is nothing special. */
+	/* Where a recovery is under way, `next` is not known yet, and a torn end is nothing
+	 * special. */
 	bool active = g == plog_active(l);
 	bool shorter = e == ERR_NOT_FOUND && active && g->size > 0 && s.offset < g->next;
 	if (g->next != INT64_MAX && (e == ERR_MALFORMED || shorter)) {
