@@ -29,8 +29,8 @@ struct checkpoints {
 	const struct disk *disk;
 	char *dir;
 	struct buf recovery, cleaned;
-	/* Names of deleted logs that the files may still have, each with the count of deletions at its
-	 * own; those up to `written` are not in what the job writes. */
+	/* Names of deleted logs that the files may still have, each with the count of deletions
+	 * at its own; those up to `written` are not in what the job writes. */
 	struct map *stale;
 	uintptr_t deletions, written;
 	bool stale_unknown;   /* a name could not be kept: any may be stale */

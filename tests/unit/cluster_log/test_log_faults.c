@@ -398,8 +398,8 @@ static void delete_records_needs_the_disk(void **state)
 	assert_int_equal(plog_start(r->plog), 30);
 }
 
-/* A deleted log's recovery point does not vouch for the next log of its name: after a power cut that one
- * is checked from its front. */
+/* A deleted log's recovery point does not vouch for the next log of its name: after a power cut
+ * that one is checked from its front. */
 static void deleted_recovery_point_is_forgotten(void **state)
 {
 	struct log_rig *r = *state;
