@@ -9,6 +9,8 @@
  * duplicatePartitions): a look-up by time reads a batch, and nobody is to have it read a million
  * times by one request.
  */
+#include <assert.h>
+
 #include "cluster/api.h"
 #include "cluster/api/access.h"
 #include "cluster/api/repeats.h"
@@ -46,6 +48,7 @@ static enum err look_up(const struct partition *p, int64_t timestamp, struct plo
 {
 	struct errmsg why = {{0}};
 	enum err e;
+	assert(p != NULL); /* access_check was content */
 	switch (timestamp) {
 	case LATEST:
 		out->offset = plog_high_watermark(p->log);
