@@ -136,8 +136,7 @@ static enum err append(struct produce *p, const struct partition *to, struct byt
 	if (to->topic->internal && !p->internal_allowed)
 		return errmsg_set(why, ERR_KAFKA_INVALID_TOPIC_EXCEPTION,
 				  "cannot append to the internal topic %s", to->topic->name);
-	const struct plog_append how = {.leader_epoch = to->leader_epoch,
-					.internal_topic = to->topic->internal};
+	const struct plog_append how = {.leader_epoch = to->leader_epoch};
 	return plog_append(to->log, records, &how, done, why);
 }
 

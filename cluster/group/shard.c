@@ -175,8 +175,7 @@ static enum err append(struct shard *s, struct plog **log, int64_t *end, struct 
 	buf_init(&whole, BATCH_MAX + HEAD_ROOM);
 	enum err e = batch_builder_encode(&s->builder, &whole);
 	if (e == ERR_OK) {
-		struct plog_append how = {
-			.leader_epoch = p->leader_epoch, .internal = true, .internal_topic = true};
+		struct plog_append how = {.leader_epoch = p->leader_epoch, .internal = true};
 		struct plog_appended done;
 		e = plog_append(p->log, buf_bytes(&whole), &how, &done, why);
 		*log = p->log;

@@ -65,7 +65,6 @@ struct plog_append {
 	int32_t leader_epoch; /* >= 0; stamped into the batch and noted in the epoch cache */
 	bool internal; /* from the broker itself (group and metadata records): control batches and
 			  no size limit */
-	bool internal_topic; /* reserved names: see broker.md */
 };
 
 struct plog_appended {
