@@ -15,6 +15,7 @@
 #include "lib/wire/records.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
+#include "mirror/own_topic.h"
 #include "mirror/target_reader.h"
 
 enum {
@@ -22,15 +23,14 @@ enum {
 	RETRY_MS = 500,
 	BATCH_BYTES = 768 << 10, /* of one write; below Kafka's default max.message.bytes */
 	READ_DECODE_BYTES = 8 << 20,
-	API_PRODUCE = 0,
 	API_INIT_PRODUCER_ID = 22,
-	PRODUCE_VERSION_NAMES = 12,
 	PARTITIONS_MAX = 1000000,
 };
 
 struct journal {
 	struct link *link;
-	char topic[TOPIC_NAME_MAX + 1];
+	struct own_topic *own;
+	const char *topic;       /* its name */
 	struct run_store *store; /* while loading, and for partitions that have not started yet */
 	int64_t read_at;
 	unsigned lost;
@@ -44,9 +44,6 @@ struct journal {
 	struct loop_deferred kick;
 	struct batch_builder builder;
 	struct buf batch;
-	struct produce_request msg;
-	struct produce_request_topic_produce_data topic_data;
-	struct produce_request_partition_produce_data partition_data;
 	struct init_producer_id_request init;
 };
 
@@ -57,6 +54,28 @@ static void on_timer(void *arg)
 	struct journal *j = arg;
 	if (!j->kick.pending)
 		loop_defer(j->link->loop, &j->kick);
+}
+
+static enum err journal_topic(struct journal *j)
+{
+	const struct link_config *c = j->link->config;
+	char name[TOPIC_NAME_MAX + 1];
+	enum err e = naming_runs_topic(c, name);
+	if (e != ERR_OK)
+		return e;
+	const struct own_topic_options o = {
+		.client = j->link->target_client,
+		.link = c->name,
+		.name = name,
+		.replication_factor = c->runs_replication_factor,
+		.settings = own_topic_compacted,
+		.settings_n = OWN_TOPIC_COMPACTED_N,
+		.timeout_ms = c->target->request_timeout_ms,
+	};
+	e = own_topic_new(j->link->loop, &o, &j->own);
+	if (e == ERR_OK)
+		j->topic = own_topic_name(j->own);
+	return e;
 }
 
 enum err journal_new(struct link *k, struct journal **out)
@@ -70,7 +89,7 @@ enum err journal_new(struct link *k, struct journal **out)
 	batch_builder_init(&j->builder, CODEC_NONE, BATCH_BYTES);
 	buf_init(&j->batch, 2 * BATCH_BYTES);
 	j->timer = loop_timer_new(k->loop, on_timer, j);
-	enum err e = j->timer == NULL ? ERR_NOMEM : naming_runs_topic(k->config, j->topic);
+	enum err e = j->timer == NULL ? ERR_NOMEM : journal_topic(j);
 	if (e != ERR_OK) {
 		journal_free(j);
 		return e;
@@ -85,6 +104,7 @@ void journal_free(struct journal *j)
 		return;
 	loop_undefer(j->link->loop, &j->kick);
 	loop_timer_free(j->timer);
+	own_topic_free(j->own);
 	run_store_free(j->store);
 	batch_builder_fini(&j->builder);
 	buf_fini(&j->batch);
@@ -200,8 +220,12 @@ void journal_load(struct journal *j, void (*done)(void *arg, enum err e, const s
 {
 	j->loaded = done;
 	j->loaded_arg = arg;
-	topics_ensure_internal(j->link->topics, j->topic, j->link->config->runs_replication_factor,
-			       on_topic_there, j);
+	own_topic_ensure(j->own, on_topic_there, j);
+}
+
+void journal_on_metadata(struct journal *j)
+{
+	own_topic_on_metadata(j->own);
 }
 
 enum err journal_take(struct journal *j, struct slot *slot, struct partition_stored *out)
@@ -234,48 +258,10 @@ enum err journal_take(struct journal *j, struct slot *slot, struct partition_sto
 
 /* ---- the link's producer id ---- */
 
-static void send_batch(struct journal *j, rpc_done *done)
+static void send_batch(struct journal *j, own_topic_done *done)
 {
-	struct link *k = j->link;
-	const struct client_topic *t = client_topic(k->target_client, j->topic);
-	wire_init(&wire_produce_request, &j->msg);
-	j->msg.acks = -1;
-	j->msg.timeout_ms = (int32_t)k->config->target->request_timeout_ms;
-	j->msg.topic_data = &j->topic_data;
-	j->msg.topic_data_n = 1;
-	j->topic_data =
-		(struct produce_request_topic_produce_data){.name = bytes_str(j->topic),
-							    .partition_data = &j->partition_data,
-							    .partition_data_n = 1};
-	j->partition_data = (struct produce_request_partition_produce_data){
-		.records = {.data = buf_bytes(&j->batch)}};
-	const struct client_call cc = {
-		.node = t != NULL && t->partitions_n > 0 ? t->partitions[0].leader : CLIENT_ANY,
-		.channel = CLIENT_CHANNEL_CONTROL,
-		.api_key = API_PRODUCE,
-		.max_version = PRODUCE_VERSION_NAMES,
-		.msg = &j->msg,
-		.done = done,
-		.arg = j,
-	};
 	j->busy = true;
-	k->calls++;
-	client_call(k->target_client, &cc);
-}
-
-static enum err produced(struct journal *j, enum err e, const struct rpc_reply *reply)
-{
-	j->busy = false;
-	j->link->calls--;
-	if (e == ERR_OK) {
-		const struct produce_response *r = reply->msg;
-		e = r->responses_n == 1 && r->responses[0].partition_responses_n == 1
-			    ? err_from_kafka(r->responses[0].partition_responses[0].error_code)
-			    : ERR_MALFORMED;
-	}
-	if (e != ERR_OK && !j->link->stopping)
-		client_metadata_refresh(j->link->target_client);
-	return e;
+	own_topic_produce(j->own, buf_bytes(&j->batch), done, j);
 }
 
 static enum err add_record(struct journal *j, struct bytes key, struct bytes value)
@@ -294,12 +280,11 @@ static enum err finish_batch(struct journal *j)
 	return batch_builder_finish(&j->builder, &j->batch);
 }
 
-static void on_link_stored(void *arg, enum err e, const struct errmsg *why,
-			   const struct rpc_reply *reply)
+static void on_link_stored(void *arg, enum err e, const struct errmsg *why)
 {
 	struct journal *j = arg;
 	(void)why;
-	e = produced(j, e, reply);
+	j->busy = false;
 	if (j->link->stopping)
 		return;
 	if (e != ERR_OK) {
@@ -418,11 +403,10 @@ void journal_forget(struct journal *j, struct slot *slot)
 }
 
 /* The end of a write: those that failed are listed again. */
-static void on_written(void *arg, enum err e, const struct errmsg *why,
-		       const struct rpc_reply *reply)
+static void on_written(void *arg, enum err e, const struct errmsg *why)
 {
 	struct journal *j = arg;
-	e = produced(j, e, reply);
+	j->busy = false;
 	struct slot *list = j->writing;
 	j->writing = NULL;
 	while (list != NULL) {
@@ -442,8 +426,7 @@ static void on_written(void *arg, enum err e, const struct errmsg *why,
 	if (e != ERR_OK && !j->link->stopping)
 		log_event(loop_log(j->link->loop), LOG_WARN, "run_table_not_stored",
 			  LOG_S("link", j->link->config->name), LOG_S("stored_in", j->topic),
-			  LOG_S("error", err_name(e)),
-			  LOG_S("reason", why != NULL ? why->text : err_text(e)));
+			  LOG_S("error", err_name(e)), LOG_S("reason", why->text));
 	if (e != ERR_OK)
 		loop_timer_set(j->timer, RETRY_MS);
 	else if (j->urgent)
@@ -518,9 +501,7 @@ static void write_some(void *arg)
 		return;
 	}
 	const struct errmsg why = {"out of memory"};
-	j->busy = true;
-	j->link->calls++;
-	on_written(j, ERR_NOMEM, &why, NULL);
+	on_written(j, ERR_NOMEM, &why);
 }
 
 bool journal_flush(struct journal *j)

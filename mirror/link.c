@@ -233,6 +233,7 @@ static void on_target_metadata(void *arg)
 {
 	struct link *k = arg;
 	topics_on_metadata(k->topics);
+	journal_on_metadata(k->journal);
 	sender_on_metadata(k->sender);
 }
 

@@ -143,6 +143,8 @@ void journal_free(struct journal *j);
  * comes once. */
 void journal_load(struct journal *j, void (*done)(void *arg, enum err e, const struct errmsg *why),
 		  void *arg);
+/* The target's metadata are new. */
+void journal_on_metadata(struct journal *j);
 /* Begin to store the partition. ERR_OK: `out` is what was stored before (its runs are the
  * caller's). ERR_NOT_FOUND: nothing was. ERR_NOMEM: ask again. */
 enum err journal_take(struct journal *j, struct slot *slot,

@@ -57,22 +57,10 @@ struct item {
 	struct topic_info last_told;
 };
 
-/* A topic of our own that must exist. */
-struct internal {
-	struct internal *next;
-	int16_t replication_factor;
-	void (*done)(void *arg, enum err e, const struct errmsg *why);
-	void *arg;
-	int64_t retry_ms;
-	bool wanted, asked;
-	char name[TOPIC_NAME_MAX + 1];
-};
-
 /* One batch of steps of one kind under way. */
 struct job {
 	struct topics *owner;
 	enum step step;
-	struct internal *internal; /* STEP_CREATE of an internal topic */
 	struct item *items[JOB_TOPICS];
 	struct topic_configs source[JOB_TOPICS], target[JOB_TOPICS];
 	size_t n;
@@ -93,7 +81,6 @@ struct topics {
 	void *arg;
 	struct topic_filter *filter, *exclude;
 	struct map *items; /* by source name */
-	struct internal *internals;
 	struct job *job;
 	uint64_t scans;
 	bool alter_unsupported;
@@ -186,11 +173,6 @@ void topics_free(struct topics *t)
 	while (t->items != NULL && map_next(t->items, &at, NULL, &v))
 		item_free(v);
 	map_free(t->items);
-	while (t->internals != NULL) {
-		struct internal *next = t->internals->next;
-		mem_free(t->internals);
-		t->internals = next;
-	}
 	topic_filter_free(t->filter);
 	topic_filter_free(t->exclude);
 	/* A job under way frees itself when its answer comes. */
@@ -264,11 +246,6 @@ static void job_failed(struct job *j, const char *what, enum err e, const struct
 	struct topics *t = j->owner;
 	struct errmsg text;
 	errmsg_set(&text, e, "%s: %s", what, why != NULL ? why->text : err_text(e));
-	if (j->internal != NULL) {
-		j->internal->asked = false;
-		j->internal->retry_ms = loop_now_ms(t->loop) + WATCH_MS;
-		loop_timer_set(t->soon, WATCH_MS);
-	}
 	for (size_t i = 0; i < j->n; i++)
 		item_problem(t, j->items[i], e, &text);
 	job_end(j);
@@ -496,19 +473,6 @@ static void on_target_described(void *arg, enum err e, const struct errmsg *why,
 
 /* ---- creation ---- */
 
-static void internal_refused(struct topics *t, struct internal *in, enum err e,
-			     struct bytes message)
-{
-	struct errmsg why;
-	text_of(&why, "creating it at the target", e, message);
-	in->asked = false;
-	in->retry_ms = loop_now_ms(t->loop) + RETRY_MS;
-	loop_timer_set(t->soon, RETRY_MS);
-	log_event(loop_log(t->loop), LOG_WARN, "internal_topic_not_ready",
-		  LOG_S("link", t->link->name), LOG_S("topic", in->name),
-		  LOG_S("reason", why.text));
-}
-
 /* A new topic has the settings that it was made with, and since KIP-525 the answer tells them all:
  * there is nothing to ask, nothing to compare. */
 static void learn_created(struct job *j, struct item *x,
@@ -527,11 +491,6 @@ static void created(struct job *j, const struct create_topics_response_creatable
 	struct topics *t = j->owner;
 	enum err e = err_from_kafka(r->error_code);
 	bool there = e == ERR_KAFKA_TOPIC_ALREADY_EXISTS;
-	if (j->internal != NULL) {
-		if (e != ERR_OK && !there)
-			internal_refused(t, j->internal, e, r->error_message);
-		return;
-	}
 	struct item *x = item_answered(j, r->name, "creating it at the target",
 				       there ? 0 : r->error_code, r->error_message);
 	if (x == NULL)
@@ -828,106 +787,13 @@ static struct job *job_new(struct topics *t, enum step step)
 	return j;
 }
 
-/* ---- topics of our own ---- */
-
-static bool internal_create(struct topics *t, struct internal *in)
-{
-	static const struct {
-		const char *name, *value;
-	} configs[] = {
-		{"cleanup.policy", "compact"},
-		/* Small segments, since only closed ones are compacted and every start reads
-		 * all. */
-		{"segment.bytes", "16777216"},
-	};
-	enum { CONFIGS = sizeof configs / sizeof configs[0] };
-	struct job *j = job_new(t, STEP_CREATE);
-	if (j == NULL)
-		return false;
-	wire_init(&wire_create_topics_request, &j->msg.create);
-	struct create_topics_request_creatable_topic *c =
-		wire_array_new(&j->arena, &wire_create_topics_request_creatable_topic, 1);
-	struct create_topics_request_creatable_topic_config *cc = wire_array_new(
-		&j->arena, &wire_create_topics_request_creatable_topic_config, CONFIGS);
-	if (c == NULL || cc == NULL) {
-		job_free(j);
-		return false;
-	}
-	for (int i = 0; i < CONFIGS; i++) {
-		cc[i].name = bytes_str(configs[i].name);
-		cc[i].value = bytes_str(configs[i].value);
-	}
-	c->name = bytes_str(in->name);
-	c->num_partitions = 1;
-	c->replication_factor = in->replication_factor;
-	c->configs = cc;
-	c->configs_n = CONFIGS;
-	j->msg.create.topics = c;
-	j->msg.create.topics_n = 1;
-	j->internal = in;
-	in->asked = true;
-	t->job = j;
-	job_call(j, t->target, CLIENT_CONTROLLER, API_CREATE_TOPICS, on_created);
-	return true;
-}
-
-/* True if a job was started. */
-static bool scan_internals(struct topics *t, int64_t now)
-{
-	for (struct internal *in = t->internals; in != NULL; in = in->next) {
-		const struct client_topic *g = client_topic(t->target, in->name);
-		if (!in->wanted || g == NULL)
-			continue;
-		if (g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION && !in->asked &&
-		    now >= in->retry_ms && t->job == NULL)
-			return internal_create(t, in);
-		if (g->error != ERR_OK || g->partitions_n == 0 || g->partitions[0].leader < 0) {
-			if (!loop_timer_armed(t->soon))
-				loop_timer_set(t->soon, WATCH_MS);
-			continue;
-		}
-		in->wanted = false;
-		in->asked = false;
-		const struct errmsg none = {""};
-		in->done(in->arg, ERR_OK, &none);
-	}
-	return false;
-}
-
-void topics_ensure_internal(struct topics *t, const char *name, int16_t replication_factor,
-			    void (*done)(void *arg, enum err e, const struct errmsg *why),
-			    void *arg)
-{
-	struct internal *in = t->internals;
-	while (in != NULL && strcmp(in->name, name) != 0)
-		in = in->next;
-	if (in == NULL) {
-		in = mem_zalloc(1, sizeof *in);
-		if (in == NULL || client_follow_topic(t->target, name) != ERR_OK) {
-			const struct errmsg why = {"out of memory"};
-			mem_free(in);
-			done(arg, ERR_NOMEM, &why);
-			return;
-		}
-		snprintf(in->name, sizeof in->name, "%s", name);
-		in->next = t->internals;
-		t->internals = in;
-	}
-	in->replication_factor = replication_factor;
-	in->done = done;
-	in->arg = arg;
-	in->wanted = true;
-	client_metadata_refresh(t->target);
-	scan_soon(t);
-}
-
 static void scan(void *arg)
 {
 	struct topics *t = arg;
 	int64_t now = loop_now_ms(t->loop);
 	if (client_metadata_version(t->source) > 0)
 		scan_source(t);
-	if (client_metadata_version(t->target) == 0 || scan_internals(t, now))
+	if (client_metadata_version(t->target) == 0)
 		return;
 	struct job *jobs[STEP_CONFIGS + 1] = {NULL};
 	size_t at = 0;

@@ -56,11 +56,4 @@ void topics_recheck_config(struct topics *t, const char *source_name);
 /* Called by the owner when either client applied new metadata. */
 void topics_on_metadata(struct topics *t);
 
-/* Make sure that a topic of our own exists on the target (compacted, one partition), such as the
- * run table's. `done` comes once, when it exists and has a leader, or with an error that cannot be
- * retried. */
-void topics_ensure_internal(struct topics *t, const char *name, int16_t replication_factor,
-			    void (*done)(void *arg, enum err e, const struct errmsg *why),
-			    void *arg);
-
 #endif

@@ -367,7 +367,10 @@ static enum scripted_act on_produce(void *arg, struct scripted_request *q, void 
 			int32_t index = r->topic_data[i].partition_data[k].index;
 			struct model_log *l = log_of(m, r->topic_data[i].name, index);
 			a->responses[i].partition_responses[k].index = index;
-			a->responses[i].partition_responses[k].base_offset = l->end;
+			if (l == NULL)
+				a->responses[i].partition_responses[k].error_code = UNKNOWN_TOPIC;
+			else
+				a->responses[i].partition_responses[k].base_offset = l->end;
 		}
 	}
 	enum scripted_act act = twist(m, q, answer);
