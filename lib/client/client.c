@@ -457,6 +457,15 @@ void client_on_metadata(struct client *c, void (*fn)(void *arg), void *arg)
 	c->watcher_arg = arg;
 }
 
+size_t client_brokers(const struct client *c, int32_t *ids, size_t max)
+{
+	const struct endpoint *list;
+	size_t n = c->metadata == NULL ? 0 : metadata_brokers(c->metadata, &list);
+	for (size_t i = 0; i < n && i < max; i++)
+		ids[i] = list[i].id;
+	return n;
+}
+
 uint64_t client_metadata_version(const struct client *c)
 {
 	return c->version;

@@ -56,7 +56,8 @@ enum { CLIENT_ANY = -1, CLIENT_CONTROLLER = -2 }; /* or a broker's node id >= 0 
 enum {
 	CLIENT_CHANNEL_CONTROL = 0,
 	CLIENT_CHANNEL_PRODUCE = 1,
-	CLIENT_CHANNEL_FETCH = 2 /* and above: more fetchers */
+	CLIENT_CHANNEL_FETCH = 2,  /* and above: more fetchers */
+	CLIENT_CHANNEL_GROUPS = 15 /* groups and their offsets: large answers, many commits */
 };
 enum { CLIENT_CHANNELS_MAX = 16 };
 
@@ -145,6 +146,10 @@ void client_unfollow_topic(struct client *c, const char *topic);
 /* Called after each metadata answer that was applied (changed or not), from the loop. Replaces the
  * former watcher. */
 void client_on_metadata(struct client *c, void (*fn)(void *arg), void *arg);
+
+/* The node ids of the brokers, in order; the first `max` are put into `ids`. How many there are; 0
+ * before the first answer. */
+size_t client_brokers(const struct client *c, int32_t *ids, size_t max);
 
 /* Number of answers applied so far; 0 before the first. */
 uint64_t client_metadata_version(const struct client *c);
