@@ -19,6 +19,7 @@
 #include "mirror/memory.h"
 #include "mirror/page.h"
 #include "mirror/status.h"
+#include "mirror/translate_api.h"
 
 enum {
 	BASE_BYTES = 24 << 20, /* the program itself: libraries, decoded answers, tables */
@@ -48,6 +49,7 @@ struct daemon {
 	struct event *signals[3];
 	struct status_source status;
 	struct control control;
+	struct translate_api translate;
 };
 
 /* ---- HTTP ---- */
@@ -73,10 +75,21 @@ static void on_metrics(void *arg, struct http_request *req)
 
 static void on_links(void *arg, struct http_request *req)
 {
+	static const char *const names[] = {"link"};
 	struct daemon *d = arg;
+	const char *only = http_request_query(req, "link");
+	bool known = only == NULL;
+	for (size_t i = 0; i < d->links_n && !known; i++)
+		known = strcmp(link_config(d->links[i])->name, only) == 0;
 	struct buf page;
+	if (!http_request_only(req, names, 1) || !known) {
+		http_reply(req, known ? 400 : 404, "text/plain",
+			   bytes_str(known ? "Only the parameter link is known here.\n"
+					   : "There is no such link; /v1/links has them all.\n"));
+		return;
+	}
 	buf_init(&page, PAGE_BYTES);
-	status_links(&d->status, http_request_query(req, "link"), &page);
+	status_links(&d->status, only, &page);
 	reply_page(req, "application/json", &page);
 }
 
@@ -139,6 +152,8 @@ static enum err http_start(struct daemon *d, struct errmsg *why)
 			return errmsg_set(why, e, "http: out of memory");
 	}
 	e = control_serve(d->http, &d->control);
+	if (e == ERR_OK)
+		e = translate_api_serve(d->http, &d->translate);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "http: out of memory");
 	log_event(loop_log(d->loop), LOG_INFO, "http_listening",
@@ -315,13 +330,14 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 		.started_ms = clock_wall_ms(loop_clock(d->loop)),
 	};
 	d->control = (struct control){.links = d->links, .stopping = &d->stopping};
+	d->translate = (struct translate_api){.links = d->links};
 	for (; d->links_n < d->config->links_n; d->links_n++) {
 		enum err e = link_new(d->loop, &d->config->links[d->links_n], d->memory,
 				      &d->links[d->links_n], why);
 		if (e != ERR_OK)
 			return e;
 		d->status.links_n = d->links_n + 1;
-		d->control.links_n = d->links_n + 1;
+		d->control.links_n = d->translate.links_n = d->links_n + 1;
 	}
 	return ERR_OK;
 }

@@ -157,6 +157,7 @@ void partition_fault(struct partition *p, enum mirror_state state, enum err caus
 	if (!first && !(mirror_state_needs_person(state) && !mirror_state_needs_person(p->state)))
 		return;
 	p->last_fault = cause;
+	p->end_known = false;
 	p->counters.faults++;
 	if (mirror_state_allowed(p->state, state))
 		partition_set_state(p, state, why.text);
@@ -168,6 +169,7 @@ void partition_fault(struct partition *p, enum mirror_state state, enum err caus
  * what. */
 static void reprobe(struct partition *p, enum err cause)
 {
+	p->end_known = false;
 	if (p->phase == PHASE_DRAIN || p->phase == PHASE_STOPPED)
 		return;
 	if (p->attempt >= REPROBES_SILENT) {
@@ -273,6 +275,7 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 		return;
 	}
 	p->phase = PHASE_COPY;
+	p->end_known = true;
 	p->behind_since_ms = 0;
 	/* If nothing waits, no answer may come that would say so (KIP-227). */
 	partition_set_state(p, partition_behind(p) ? STATE_CATCHING_UP : STATE_ACTIVE, "");
@@ -618,6 +621,8 @@ static void unit_answered(struct partition *p, struct unit *u, const struct errm
 		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
 	} else if (p->phase != PHASE_DRAIN) {
 		unit_refused(p, u, e, why);
+	} else {
+		p->end_known = false;
 	}
 }
 

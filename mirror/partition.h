@@ -160,6 +160,8 @@ struct partition {
 	bool align_verify;  /* each record of it is compared with the source's */
 	bool align_check;   /* it only compares the last batch that the table knows */
 	bool tail_checked;  /* that was done, or could not be, since the process started */
+	bool end_known;     /* paused: all that was sent was acknowledged before, so that the run
+			       table's end is the end of what was copied */
 	bool settle;        /* what lies behind dst_acked may not be what we sent last */
 	int64_t align_src, align_dst; /* where `align` began */
 	bool align_tail;              /* the sequence follows from the target's last batch */

@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/metrics.h"
+#include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
 
 /* ---- metrics ---- */
@@ -233,50 +234,33 @@ void status_metrics(const struct status_source *s, struct buf *out)
 
 /* ---- JSON ---- */
 
-/* Text for JSON: what a broker sent (or what was cut in the middle of a character) may not be
- * UTF-8. */
-static const char *json_text(const char *text, char out[sizeof(((struct errmsg *)0)->text)])
-{
-	struct bytes in = bytes_str(text);
-	size_t at = 0;
-	while (at < in.n) {
-		size_t n = bytes_utf8(in, at);
-		if (n == 0) {
-			out[at++] = '?';
-			continue;
-		}
-		memcpy(out + at, text + at, n);
-		at += n;
-	}
-	out[at] = '\0';
-	return out;
-}
-
 static json_t *partition_json(const struct partition *p, int64_t wall)
 {
-	char text[sizeof p->reason.text];
-	return json_pack(
-		"{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition", p->index,
-		"state", mirror_state_name(p->state), "reason", json_text(p->reason.text, text),
-		"since_ms", (json_int_t)p->since_ms, "source_position", (json_int_t)p->src_acked,
-		"target_position", (json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw,
-		"lag_records", (json_int_t)partition_lag_records(p), "lag_seconds",
-		partition_lag_seconds(p, wall), "records", (json_int_t)p->counters.records);
+	char text[JSONTEXT_MAX];
+	return json_pack("{s:i, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition",
+			 p->index, "state", mirror_state_name(p->state), "needs_person",
+			 (int)mirror_state_needs_person(p->state), "reason",
+			 jsontext_clean(p->reason.text, text), "since_ms", (json_int_t)p->since_ms,
+			 "source_position", (json_int_t)p->src_acked, "target_position",
+			 (json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw,
+			 "lag_records", (json_int_t)partition_lag_records(p), "lag_seconds",
+			 partition_lag_seconds(p, wall), "records",
+			 (json_int_t)p->counters.records);
 }
 
 static json_t *topic_json(const struct topic_entry *t, int64_t wall)
 {
-	char text[sizeof t->problem.text];
+	char text[JSONTEXT_MAX];
 	json_t *parts = json_array();
 	for (int32_t i = 0; i < t->slots_n; i++)
 		json_array_append_new(parts, partition_json(t->slots[i]->p, wall));
 	return json_pack("{s:s, s:s, s:s, s:o}", "source", t->source_name, "target", t->target_name,
-			 "problem", json_text(t->problem.text, text), "partitions", parts);
+			 "problem", jsontext_clean(t->problem.text, text), "partitions", parts);
 }
 
 static json_t *link_json(const struct link *k, int64_t wall)
 {
-	char text[sizeof(((struct errmsg *)0)->text)];
+	char text[JSONTEXT_MAX];
 	const char *reason;
 	int64_t since, lag = 0;
 	enum mirror_state state = link_state(k, &reason, &since);
@@ -292,18 +276,13 @@ static json_t *link_json(const struct link *k, int64_t wall)
 	}
 	mem_free(list);
 	const struct link_config *c = link_config(k);
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:b, s:b, s:I, s:I, s:o}", "name", c->name,
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:b, s:I, s:I, s:o}", "name", c->name,
 			 "source", c->source->name, "target", c->target->name, "state",
-			 mirror_state_name(state), "reason", json_text(reason, text), "ready",
-			 (int)link_ready(k), "paused", (int)link_held(k), "since_ms",
-			 (json_int_t)since, "lag_records", (json_int_t)lag, "topics", topics);
-}
-
-static int dump_to_buf(const char *p, size_t n, void *arg)
-{
-	struct buf *out = arg;
-	buf_put(out, p, n);
-	return out->err == ERR_OK ? 0 : -1;
+			 mirror_state_name(state), "needs_person",
+			 (int)mirror_state_needs_person(state), "reason",
+			 jsontext_clean(reason, text), "ready", (int)link_ready(k), "paused",
+			 (int)link_held(k), "since_ms", (json_int_t)since, "lag_records",
+			 (json_int_t)lag, "topics", topics);
 }
 
 void status_links(const struct status_source *s, const char *only, struct buf *out)
@@ -313,8 +292,8 @@ void status_links(const struct status_source *s, const char *only, struct buf *o
 	for (size_t i = 0; i < s->links_n; i++)
 		if (only == NULL || strcmp(only, link_config(s->links[i])->name) == 0)
 			json_array_append_new(links, link_json(s->links[i], wall));
-	json_t *root = json_pack("{s:o}", "links", links);
-	if (root == NULL || json_dump_callback(root, dump_to_buf, out, JSON_COMPACT) != 0)
-		out->err = out->err == ERR_OK ? ERR_NOMEM : out->err;
+	json_t *root = json_pack("{s:s, s:s, s:I, s:o}", "program", "farshore-mirror", "version",
+				 FARSHORE_VERSION, "now_ms", (json_int_t)wall, "links", links);
+	jsontext_put(root, out);
 	json_decref(root);
 }
