@@ -12,7 +12,9 @@
 
 /* All strings are borrowed during tls_ctx_new only; NULL where not set. */
 struct tls_config {
-	const char *ca_file;      /* PEM, or PKCS#12 (found by content); NULL: the system's store */
+	/* PEM, or PKCS#12 (found by content). NULL: the system's store; a listener that asks for no
+	 * certificate reads none. */
+	const char *ca_file;
 	const char *ca_password;  /* of a PKCS#12 trust store */
 	const char *cert_file;    /* PEM chain, or PKCS#12 with chain and key */
 	const char *key_file;     /* PEM; NULL: in cert_file */

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -17,7 +18,7 @@
 #include <cmocka.h>
 
 #include "lib/base/mem.h"
-#include "lib/net/tls.h"
+#include "lib/net/tls_impl.h"
 #include "tests/unit/net/certs.h"
 #include "tests/unit/net/peer.h"
 
@@ -589,6 +590,29 @@ static void system_trust_store(void **state)
 	expect_refused(f, "localhost", "is that CA in the trust store?");
 }
 
+static int trusted(struct fixture *f, const struct tls_config *c)
+{
+	struct tls_ctx *t = must_make(f, c);
+	X509_STORE *store = SSL_CTX_get_cert_store(tls_ctx_current(t, 0));
+	int n = sk_X509_OBJECT_num(X509_STORE_get0_objects(store));
+	tls_ctx_free(t);
+	return n;
+}
+
+/* The system's store is read by those who check certificates: it takes tens of milliseconds. */
+static void system_trust_store_only_where_needed(void **state)
+{
+	struct fixture *f = *state;
+	struct tls_config listener = server_config(f);
+	listener.ca_file = NULL;
+	assert_int_equal(setenv("SSL_CERT_FILE", f->ca_pem, 1), 0);
+	assert_int_equal(trusted(f, &(struct tls_config){.ca_file = NULL}), 1);
+	assert_int_equal(trusted(f, &listener), 0);
+	listener.client_cert = TLS_CLIENT_CERT_OPTIONAL;
+	assert_int_equal(trusted(f, &listener), 1);
+	unsetenv("SSL_CERT_FILE");
+}
+
 /* A peer of plain OpenSSL on a socket, driven by the test */
 
 struct raw {
@@ -1039,6 +1063,7 @@ int main(void)
 		T(jks_is_refused_with_the_command),
 		T(bad_stores_are_named),
 		T(system_trust_store),
+		T(system_trust_store_only_where_needed),
 		T(old_versions_are_refused),
 		T(no_common_cipher),
 		T(server_name_is_sent_for_names_only),
