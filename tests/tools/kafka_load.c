@@ -4,7 +4,7 @@
  * drives it; each run prints JSON.
  *
  *     kafka-load produce HOST:PORT TOPIC [options]
- *     kafka-load consume HOST:PORT TOPIC --records N [options]
+ *     kafka-load consume HOST:PORT TOPIC --passes N [options]
  *     kafka-load pace    HOST:PORT TOPIC --rate N --seconds N [options]
  *     kafka-load idle    HOST:PORT TOPIC --connections N --seconds N [options]
  *
@@ -28,7 +28,7 @@ enum option_id {
 	OPTION_CONNECTIONS,
 	OPTION_IN_FLIGHT,
 	OPTION_PARTITIONS,
-	OPTION_RECORDS,
+	OPTION_PASSES,
 	OPTION_RATE,
 	OPTION_SECONDS,
 	OPTION_WAIT_MS
@@ -44,7 +44,7 @@ static const struct option OPTIONS[] = {
 	{"connections", required_argument, NULL, OPTION_CONNECTIONS},
 	{"in-flight", required_argument, NULL, OPTION_IN_FLIGHT},
 	{"partitions-per-request", required_argument, NULL, OPTION_PARTITIONS},
-	{"records", required_argument, NULL, OPTION_RECORDS},
+	{"passes", required_argument, NULL, OPTION_PASSES},
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"wait-ms", required_argument, NULL, OPTION_WAIT_MS},
@@ -101,8 +101,8 @@ static void take_option(int id, struct load_options *o, const char **ca)
 	case OPTION_PARTITIONS:
 		o->partitions_per_request = (int32_t)number(optarg, 1024);
 		break;
-	case OPTION_RECORDS:
-		o->records = number(optarg, 1L << 40);
+	case OPTION_PASSES:
+		o->passes = (unsigned)number(optarg, 100000);
 		break;
 	case OPTION_RATE:
 		o->rate = (unsigned)number(optarg, 100000);
@@ -123,6 +123,7 @@ int main(int argc, char **argv)
 	struct load_options o = {.shape = {.record_bytes = 1024, .records = 64},
 				 .bytes = 64 << 20,
 				 .connections = 1,
+				 .passes = 1,
 				 .in_flight = 5,
 				 .partitions_per_request = 1,
 				 .rate = 1000,

@@ -15,7 +15,8 @@ struct load_options {
 	unsigned connections;
 	unsigned in_flight;             /* requests on each connection */
 	int32_t partitions_per_request; /* one batch for each */
-	int64_t records;                /* to consume; to pace: seconds * rate */
+	int64_t records;                /* to pace: seconds * rate */
+	unsigned passes;                /* to consume */
 	unsigned rate, seconds;
 	int32_t max_wait_ms;
 };
@@ -23,8 +24,8 @@ struct load_options {
 /* Send the same few requests again and again, until so many bytes are acknowledged (acks=all). */
 void load_produce(struct load_loop *l, const struct load_topic *t, const struct load_options *o);
 
-/* Fetch all partitions from their start until `records` were seen. Batch heads are read, payloads
- * are not. */
+/* Fetch all partitions from their start to their end, `passes` times. Heads of batches are read,
+ * payloads are not. */
 void load_consume(struct load_loop *l, const struct load_topic *t, const struct load_options *o);
 
 /* One record each 1/rate s, and a consumer that waits for them: how long until the acknowledgement

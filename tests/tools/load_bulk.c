@@ -121,13 +121,14 @@ struct consumer {
 	struct load_fetch fetch;
 	struct buf frame;
 	struct load_conn *conn;
+	unsigned passes_left;
 };
 
 struct consume {
 	const struct load_topic *topic;
-	int64_t *offsets;
-	int64_t records_left;
-	int64_t bytes, batches, answers;
+	int64_t *offsets, *high; /* by partition */
+	unsigned running;        /* consumers that are not at the end of their last pass */
+	int64_t records, bytes, batches, answers;
 	struct arena arena;
 };
 
@@ -140,7 +141,7 @@ static void on_batch(void *arg, int32_t partition, const struct batch_head *h, s
 		load_die("partition %d: batch at %" PRId64 ", expected %" PRId64, partition,
 			 h->base_offset, all->offsets[partition]);
 	all->offsets[partition] = batch_last_offset(h) + 1;
-	all->records_left -= h->count;
+	all->records += h->count;
 	all->bytes += (int64_t)whole.n;
 	all->batches++;
 }
@@ -152,24 +153,58 @@ static void fetch_next(struct consumer *k)
 	load_conn_flush(k->conn);
 }
 
+static bool is_at_end(const struct consumer *k)
+{
+	const struct consume *all = k->all;
+	for (int32_t i = k->fetch.first; i < all->topic->partitions; i += k->fetch.step)
+		if (all->offsets[i] < all->high[i])
+			return false;
+	return true;
+}
+
+static void begin_pass(struct consumer *k)
+{
+	for (int32_t i = k->fetch.first; i < k->all->topic->partitions; i += k->fetch.step)
+		k->all->offsets[i] = 0;
+	k->passes_left--;
+}
+
 static void on_fetched(struct load_conn *c, struct bytes answer)
 {
 	struct consumer *k = c->owner;
 	struct consume *all = k->all;
+	const struct load_reader reader = {.on_batch = on_batch, .arg = all, .high = all->high};
 	all->answers++;
-	load_fetch_read(all->topic, answer, &all->arena, on_batch, all);
-	if (all->records_left <= 0)
-		c->loop->done = true;
-	else
-		fetch_next(k);
+	load_fetch_read(all->topic, answer, &all->arena, &reader);
+	if (is_at_end(k)) {
+		if (k->passes_left == 0) {
+			c->loop->done = --all->running == 0;
+			return;
+		}
+		begin_pass(k);
+	}
+	fetch_next(k);
+}
+
+static void print_consumed(const struct load_topic *t, const struct consume *all, double seconds,
+			   double cpu)
+{
+	printf("{\"bytes\": %" PRId64 ", \"records\": %" PRId64 ", \"batches\": %" PRId64
+	       ", \"answers\": %" PRId64
+	       ", \"seconds\": %.4f, \"client_cpu_s\": %.3f, \"version\": %d}\n",
+	       all->bytes, all->records, all->batches, all->answers, seconds, cpu, t->fetch);
 }
 
 void load_consume(struct load_loop *l, const struct load_topic *t, const struct load_options *o)
 {
-	struct consume all = {.topic = t, .records_left = o->records};
+	struct consume all = {.topic = t, .running = o->connections};
 	struct consumer *consumers = mem_zalloc(o->connections, sizeof *consumers);
+	if (o->connections > (unsigned)t->partitions)
+		load_die("topic %s: %u connections for %d partitions", t->name, o->connections,
+			 t->partitions);
 	all.offsets = mem_zalloc((size_t)t->partitions, sizeof *all.offsets);
-	if (all.offsets == NULL || consumers == NULL)
+	all.high = mem_zalloc((size_t)t->partitions, sizeof *all.high);
+	if (all.offsets == NULL || all.high == NULL || consumers == NULL)
 		load_die("out of memory");
 	for (unsigned i = 0; i < o->connections; i++) {
 		consumers[i] =
@@ -180,24 +215,22 @@ void load_consume(struct load_loop *l, const struct load_topic *t, const struct 
 						    .max_wait_ms = o->max_wait_ms,
 						    .max_bytes = 50 << 20,
 						    .partition_max_bytes = 1 << 20},
-					  .conn = load_conn_open(l, on_fetched, &consumers[i])};
+					  .conn = load_conn_open(l, on_fetched, &consumers[i]),
+					  .passes_left = o->passes};
+		begin_pass(&consumers[i]);
 	}
 	double cpu = load_cpu_s();
 	int64_t begin = load_now_ns();
 	for (unsigned i = 0; i < o->connections; i++)
 		fetch_next(&consumers[i]);
 	load_loop_run(l);
-	double seconds = (double)(load_now_ns() - begin) / 1e9;
-	printf("{\"bytes\": %" PRId64 ", \"records\": %" PRId64 ", \"batches\": %" PRId64
-	       ", \"answers\": %" PRId64
-	       ", \"seconds\": %.4f, \"client_cpu_s\": %.3f, \"version\": %d}\n",
-	       all.bytes, o->records - all.records_left, all.batches, all.answers, seconds,
-	       load_cpu_s() - cpu, t->fetch);
+	print_consumed(t, &all, (double)(load_now_ns() - begin) / 1e9, load_cpu_s() - cpu);
 	for (unsigned i = 0; i < o->connections; i++) {
 		load_conn_close(consumers[i].conn);
 		buf_fini(&consumers[i].frame);
 	}
 	mem_free(consumers);
 	mem_free(all.offsets);
+	mem_free(all.high);
 	arena_fini(&all.arena);
 }

@@ -80,6 +80,8 @@ static void on_metadata(struct finder *f, struct bytes answer)
 	if (r.topics_n != 1 || r.topics[0].error_code != 0)
 		load_die("topic %s: error %d", f->topic->name,
 			 r.topics_n == 1 ? r.topics[0].error_code : -1);
+	if (r.topics[0].partitions_n < 1)
+		load_die("topic %s has no partitions", f->topic->name);
 	f->topic->id = r.topics[0].topic_id;
 	f->topic->partitions = r.topics[0].partitions_n;
 }
@@ -198,7 +200,7 @@ void load_fetch_frame(const struct load_topic *t, const struct load_fetch *f, st
 	arena_fini(&a);
 }
 
-static void read_batches(struct bytes records, int32_t partition, load_batch_fn *fn, void *arg)
+static void read_batches(struct bytes records, int32_t partition, const struct load_reader *to)
 {
 	struct batch_walk walk = {.left = records};
 	struct batch_head head;
@@ -206,13 +208,13 @@ static void read_batches(struct bytes records, int32_t partition, load_batch_fn 
 	struct errmsg why;
 	enum batch_walk_result found;
 	while ((found = batch_walk_next(&walk, &head, &whole, &why)) == BATCH_WALK_BATCH)
-		fn(arg, partition, &head, whole);
+		to->on_batch(to->arg, partition, &head, whole);
 	if (found != BATCH_WALK_END)
 		load_die("partition %d: %s", partition, why.text);
 }
 
 void load_fetch_read(const struct load_topic *t, struct bytes answer, struct arena *a,
-		     load_batch_fn *fn, void *arg)
+		     const struct load_reader *to)
 {
 	struct fetch_response r;
 	decode(&wire_fetch_response, t->fetch, answer, a, &r);
@@ -225,6 +227,11 @@ void load_fetch_read(const struct load_topic *t, struct bytes answer, struct are
 			if (p->error_code != 0)
 				load_die("fetch from %s-%d: error %d", t->name, p->partition_index,
 					 p->error_code);
-			read_batches(p->records.data, p->partition_index, fn, arg);
+			if (p->partition_index < 0 || p->partition_index >= t->partitions)
+				load_die("fetch from %s: partition %d was not asked for", t->name,
+					 p->partition_index);
+			if (to->high != NULL)
+				to->high[p->partition_index] = p->high_watermark;
+			read_batches(p->records.data, p->partition_index, to);
 		}
 }

@@ -39,10 +39,15 @@ void load_fetch_frame(const struct load_topic *t, const struct load_fetch *f, st
 /* Dies unless every partition in the answer is without error. `a` is scratch. */
 void load_produce_check(const struct load_topic *t, struct bytes answer, struct arena *a);
 
-/* Calls `fn` for each batch in the answer. Its bytes live as long as the answer does. */
-typedef void load_batch_fn(void *arg, int32_t partition, const struct batch_head *h,
-			   struct bytes whole);
+/* What is to be done with an answer. */
+struct load_reader {
+	/* For each batch; its bytes live as long as the answer does. */
+	void (*on_batch)(void *arg, int32_t partition, const struct batch_head *h,
+			 struct bytes whole);
+	void *arg;
+	int64_t *high; /* high watermarks by partition are put here; may be NULL */
+};
 void load_fetch_read(const struct load_topic *t, struct bytes answer, struct arena *a,
-		     load_batch_fn *fn, void *arg);
+		     const struct load_reader *to);
 
 #endif

@@ -88,7 +88,8 @@ static void fetch_more(struct pace *p)
 static void on_fetched(struct load_conn *c, struct bytes answer)
 {
 	struct pace *p = c->owner;
-	load_fetch_read(p->topic, answer, &p->arena, on_record, p);
+	load_fetch_read(p->topic, answer, &p->arena,
+			&(struct load_reader){.on_batch = on_record, .arg = p});
 	if (p->fetched == p->options->records)
 		c->loop->done = true;
 	else
@@ -190,7 +191,8 @@ static void on_nothing_wanted(void *arg, int32_t partition, const struct batch_h
 static void on_idle(struct load_conn *c, struct bytes answer)
 {
 	struct idler *i = c->owner;
-	load_fetch_read(i->topic, answer, i->arena, on_nothing_wanted, NULL);
+	load_fetch_read(i->topic, answer, i->arena,
+			&(struct load_reader){.on_batch = on_nothing_wanted});
 	i->answers++;
 	load_conn_queue(c, buf_bytes(&i->frame));
 	load_conn_flush(c);

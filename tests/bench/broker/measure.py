@@ -15,6 +15,7 @@ LOAD = BUILD / "tests" / "tools" / "kafka-load"
 GIB = 1 << 30
 PARTITIONS = 6
 DEADLINE_S = 300
+CONSUMED = 1 << 30  # read a topic again and again, until it is so much: less is over in a moment
 
 
 @dataclass(frozen=True)
@@ -116,12 +117,22 @@ def make_topic(broker: Running, name: str, count: int) -> None:
     wait_for(f"{name} answers", lambda: len(client.end_offsets(name)) == count, 60)
 
 
-def flow(broker: Running, command: str, topic: str, *options: str, tls: bool) -> tuple[Flow, int]:
-    """The figures, and how many records."""
+@dataclass(frozen=True)
+class Moved:
+    """What went one way, how fast and at what price."""
+
+    flow: Flow
+    records: int
+    stored: int  # bytes
+
+
+def move(broker: Running, command: str, topic: str, *options: str, tls: bool) -> Moved:
     before = broker.process.usage().cpu_s
     found = Load(broker, command, topic, *options, tls=tls).result()
     used = broker.process.usage().cpu_s - before
-    return (
+    if found["bytes"] == 0:
+        raise RuntimeError(f"{broker.side.name}: {topic}: {command}: no bytes")
+    return Moved(
         Flow(
             found["bytes"] / found["seconds"] / 1e6,
             used / found["bytes"] * GIB,
@@ -129,6 +140,7 @@ def flow(broker: Running, command: str, topic: str, *options: str, tls: bool) ->
             found["version"],
         ),
         found["records"],
+        found["bytes"],
     )
 
 
@@ -138,11 +150,14 @@ def there_and_back(broker: Running, work: Workload, size_mb: int) -> Bulk:
     make_topic(broker, topic, PARTITIONS)
     mb = ("--mb", str(max(1, int(size_mb * work.share))))
     spread = ("--connections", "4", "--in-flight", "5")
-    produced, records = flow(broker, "produce", topic, *work.options, *mb, *spread, tls=work.tls)
-    many = ("--connections", "3", "--records", str(records))
-    consumed, _ = flow(broker, "consume", topic, *many, tls=work.tls)
+    produced = move(broker, "produce", topic, *work.options, *mb, *spread, tls=work.tls)
+    passes = -(-CONSUMED // produced.stored)
+    many = ("--connections", "3", "--passes", str(passes))
+    consumed = move(broker, "consume", topic, *many, tls=work.tls)
+    if consumed.records != produced.records * passes:
+        raise RuntimeError(f"{broker.side.name}: {topic}: {produced} and then {consumed}")
     broker.client().delete_topic(topic)
-    return Bulk(produced, consumed)
+    return Bulk(produced.flow, consumed.flow)
 
 
 def bulk(broker: Running, work: Workload, size_mb: int) -> Bulk:
