@@ -14,6 +14,7 @@
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/net/tls.h"
+#include "mirror/connect.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
 
@@ -22,9 +23,6 @@ enum {
 	LOAD_RETRY_MS =
 		50, /* a target that has just started needs a moment for its first producer id */
 	STALL_MS = 30 * 1000, /* no record copied for so long although some wait: not ready */
-	METADATA_BYTES = 16 << 20,
-	FRAME_BYTES = 24 << 20, /* largest answer of a broker: a batch may be larger than what was
-				   asked for */
 	DECODE_BYTES = 16 << 20,
 	DEFAULT_MAX_BATCH = 1048588, /* Kafka's message.max.bytes */
 };
@@ -285,50 +283,6 @@ static void on_tick(void *arg)
 	loop_timer_set(k->tick, TICK_MS);
 }
 
-static enum err make_client(struct link *k, const struct cluster_config *c, struct tls_ctx **tls,
-			    struct client **out, struct errmsg *why)
-{
-	if (c->tls) {
-		const struct tls_config t = {
-			.ca_file = c->ca_file,
-			.ca_password = c->ca_password,
-			.cert_file = c->cert_file,
-			.key_file = c->key_file,
-			.key_password = c->key_password,
-			.ciphers = c->ciphers,
-			.no_verify_host = !c->verify_host,
-		};
-		enum err e = tls_ctx_new(&t, loop_log(k->loop), tls, why);
-		if (e != ERR_OK)
-			return errmsg_wrap(why, e, "cluster %s", c->name);
-	}
-	const struct client_options o = {
-		.name = c->name,
-		.bootstrap = c->bootstrap,
-		.bootstrap_n = c->bootstrap_n,
-		.rpc =
-			{
-				.conn =
-					{
-						.frame_max = FRAME_BYTES,
-						.pool = memory_pool(k->memory),
-						.connect_timeout_ms = c->connect_timeout_ms,
-						.user_timeout_ms = c->user_timeout_ms,
-						.socket_buffer = c->socket_buffer,
-						.tls = *tls,
-					},
-				.client_id = c->client_id,
-				.sasl = {c->sasl_mechanism, c->sasl_username, c->sasl_password},
-			},
-		.request_timeout_ms = c->request_timeout_ms,
-		.metadata_max_age_ms = c->metadata_max_age_ms,
-		.backoff_min_ms = c->backoff_min_ms,
-		.backoff_max_ms = c->backoff_max_ms,
-		.metadata_max = METADATA_BYTES,
-	};
-	return client_new(k->loop, &o, out, why);
-}
-
 static enum err link_parts(struct link *k, struct errmsg *why)
 {
 	enum err e = source_new(k, &k->source);
@@ -360,12 +314,13 @@ enum err link_new(struct loop *l, const struct link_config *config, struct memor
 	k->entries = map_new();
 	k->tick = loop_timer_new(l, on_tick, k);
 	k->load_retry = loop_timer_new(l, load_again, k);
-	enum err e =
-		k->entries == NULL || k->tick == NULL || k->load_retry == NULL
-			? errmsg_set(why, ERR_NOMEM, "out of memory")
-			: make_client(k, config->source, &k->source_tls, &k->source_client, why);
+	enum err e = k->entries == NULL || k->tick == NULL || k->load_retry == NULL
+			     ? errmsg_set(why, ERR_NOMEM, "out of memory")
+			     : connect_cluster(l, config->source, memory_pool(memory),
+					       &k->source_tls, &k->source_client, why);
 	if (e == ERR_OK)
-		e = make_client(k, config->target, &k->target_tls, &k->target_client, why);
+		e = connect_cluster(l, config->target, memory_pool(memory), &k->target_tls,
+				    &k->target_client, why);
 	if (e == ERR_OK)
 		e = link_parts(k, why);
 	if (e != ERR_OK) {
