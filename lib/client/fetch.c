@@ -320,6 +320,11 @@ void fetcher_set_max_bytes(struct fetcher *f, int32_t max_bytes)
 	f->o.max_bytes = max_bytes;
 }
 
+void fetcher_set_wait(struct fetcher *f, int32_t max_wait_ms)
+{
+	f->o.max_wait_ms = max_wait_ms;
+}
+
 bool fetcher_in_flight(const struct fetcher *f)
 {
 	return f->round != NULL;

@@ -47,7 +47,7 @@ struct fetch_events {
 struct fetcher_options {
 	int32_t node;
 	uint8_t channel;
-	int32_t max_wait_ms; /* 0: answers at once (bulk) */
+	int32_t max_wait_ms; /* 0: answers at once (bulk); may be changed later */
 	int32_t min_bytes;
 	int32_t max_bytes; /* of one answer; may be changed later */
 	bool read_committed;
@@ -77,7 +77,9 @@ void fetch_part_resume(struct fetch_part *p, int64_t offset, int32_t leader_epoc
 /* Not wanted for now. */
 void fetch_part_pause(struct fetch_part *p);
 
+/* For the requests to come. */
 void fetcher_set_max_bytes(struct fetcher *f, int32_t max_bytes);
+void fetcher_set_wait(struct fetcher *f, int32_t max_wait_ms);
 
 /* True while a request is sent and its on_round is still to come. */
 bool fetcher_in_flight(const struct fetcher *f);

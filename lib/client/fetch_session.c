@@ -10,6 +10,11 @@
  * Answers are matched by `generation`, which moves when a part's position changes or the part is
  * removed: what was asked for under another generation is stale.
  *
+ * A session may have 10 000 parts of which a few change from one request to the next. So what was
+ * touched since the last build is listed (by topic, as requests are), and only that is looked at;
+ * all of it when the request is full. Of a part that is not listed `held` and `asked` are what
+ * `wanted` is, `sent` is what `want` is, and it has a user.
+ *
  * Brokers answer session id 0 when they keep no session: then every request is full. A full request
  * that names the old session's id lets the broker drop that (FetchSession.scala,
  * FetchManager.newContext).
@@ -29,6 +34,8 @@ struct fetch_part {
 	bool wanted;
 	bool held;
 	bool asked; /* the last request asked for it, under asked_generation */
+	bool listed;
+	struct fetch_part *next; /* in its topic's list */
 	uint32_t generation;
 	uint32_t asked_generation;
 	uint64_t named; /* number of the last answer that named it */
@@ -43,6 +50,9 @@ struct topic {
 	struct uuid id;
 	struct fetch_part **parts; /* sorted by partition */
 	size_t parts_n;
+	struct fetch_part *touched; /* since the last build */
+	bool listed;
+	struct topic *next; /* in the session's list */
 };
 
 struct fetch_session {
@@ -50,7 +60,10 @@ struct fetch_session {
 	struct topic **topics; /* sorted by name, then id */
 	struct topic **by_id;  /* the same ones, sorted by id */
 	size_t topics_n;
-	size_t parts; /* used */
+	size_t topics_cap;
+	size_t without_id;     /* topics that have none */
+	struct topic *touched; /* topics that have touched parts */
+	size_t parts;          /* used */
 	size_t wanted;
 	int32_t id;    /* 0: none */
 	int32_t epoch; /* of the next request */
@@ -132,14 +145,18 @@ static void topic_free(struct topic *t)
 
 static bool topics_grow(struct fetch_session *s)
 {
-	struct topic **p = mem_resize(s->topics, s->topics_n + 1, sizeof *p);
+	if (s->topics_n < s->topics_cap)
+		return true;
+	size_t cap = s->topics_cap == 0 ? 4 : s->topics_cap * 2;
+	struct topic **p = mem_resize(s->topics, cap, sizeof *p);
 	if (p == NULL)
 		return false;
 	s->topics = p;
-	p = mem_resize(s->by_id, s->topics_n + 1, sizeof *p);
+	p = mem_resize(s->by_id, cap, sizeof *p);
 	if (p == NULL)
 		return false;
 	s->by_id = p;
+	s->topics_cap = cap;
 	return true;
 }
 
@@ -167,6 +184,7 @@ static struct topic *topic_get(struct fetch_session *s, const char *name, const 
 	topic_insert(s->topics, s->topics_n, at, t);
 	topic_insert(s->by_id, s->topics_n, id_index(s, id), t);
 	s->topics_n++;
+	s->without_id += uuid_is_zero(id);
 	return t;
 }
 
@@ -181,34 +199,69 @@ static void topic_drop(struct topic *t)
 		at++;
 	memmove(&s->by_id[at], &s->by_id[at + 1], (s->topics_n - at - 1) * sizeof(struct topic *));
 	s->topics_n--;
+	s->without_id -= uuid_is_zero(&t->id);
 	topic_free(t);
 }
 
-/* Free a part that neither a user nor the broker has. True if its topic went with it. */
-static bool part_drop_if_unused(struct fetch_part *p)
+static void part_drop(struct fetch_part *p)
 {
 	struct topic *t = p->topic;
-	if (p->used || p->held)
-		return false;
 	size_t at = part_index(t, p->partition);
 	memmove(&t->parts[at], &t->parts[at + 1],
 		(t->parts_n - at - 1) * sizeof(struct fetch_part *));
 	t->parts_n--;
 	mem_free(p);
-	if (t->parts_n > 0)
-		return false;
-	topic_drop(t);
-	return true;
 }
 
+/* List the part for the next build. */
+static void part_touch(struct fetch_part *p)
+{
+	struct topic *t = p->topic;
+	if (p->listed)
+		return;
+	p->listed = true;
+	p->next = t->touched;
+	t->touched = p;
+	if (t->listed)
+		return;
+	t->listed = true;
+	t->next = t->session->touched;
+	t->session->touched = t;
+}
+
+/* Free the parts that neither a user nor the broker has; a removed part was touched. */
 static void sweep(struct fetch_session *s)
 {
-	for (size_t i = s->topics_n; i-- > 0;) {
-		struct topic *t = s->topics[i];
-		bool dropped = false;
-		for (size_t j = t->parts_n; j-- > 0 && !dropped;)
-			dropped = part_drop_if_unused(t->parts[j]);
+	for (struct topic **at = &s->touched; *at != NULL;) {
+		struct topic *t = *at;
+		for (struct fetch_part **part = &t->touched; *part != NULL;) {
+			struct fetch_part *p = *part;
+			if (p->used || p->held) {
+				part = &p->next;
+				continue;
+			}
+			*part = p->next;
+			part_drop(p);
+		}
+		if (t->parts_n > 0) {
+			at = &t->next;
+			continue;
+		}
+		*at = t->next;
+		topic_drop(t);
 	}
+}
+
+/* Take all parts off the lists. */
+static void forget_touched(struct fetch_session *s)
+{
+	for (struct topic *t = s->touched; t != NULL; t = t->next) {
+		for (struct fetch_part *p = t->touched; p != NULL; p = p->next)
+			p->listed = false;
+		t->touched = NULL;
+		t->listed = false;
+	}
+	s->touched = NULL;
 }
 
 struct fetch_session *fetch_session_new(void *owner)
@@ -276,7 +329,7 @@ void fetch_session_remove(struct fetch_part *p)
 	p->used = false;
 	p->arg = NULL;
 	p->generation++;
-	part_drop_if_unused(p);
+	part_touch(p);
 }
 
 static bool same_place(const struct fetch_want *a, const struct fetch_want *b)
@@ -293,6 +346,7 @@ void fetch_session_want(struct fetch_part *p, const struct fetch_want *w)
 	if (!p->wanted)
 		p->topic->session->wanted++;
 	p->wanted = true;
+	part_touch(p);
 }
 
 void fetch_session_pause(struct fetch_part *p)
@@ -300,6 +354,7 @@ void fetch_session_pause(struct fetch_part *p)
 	if (p->wanted)
 		p->topic->session->wanted--;
 	p->wanted = false;
+	part_touch(p);
 }
 
 void *fetch_session_owner(const struct fetch_part *p)
@@ -329,6 +384,57 @@ size_t fetch_session_wanted(const struct fetch_session *s)
 
 /* ---- building a request ---- */
 
+/* The topics, and in each the parts, that a request has to look at: all, or what was touched. */
+struct walk {
+	bool full;
+	struct topic *const *topics;
+	size_t topics_left, parts_left;
+	struct topic *touched;
+	struct fetch_part *const *parts;
+	struct fetch_part *touched_part;
+};
+
+static struct walk walk_of(const struct fetch_session *s, bool full)
+{
+	return (struct walk){.full = full,
+			     .topics = s->topics,
+			     .topics_left = s->topics_n,
+			     .touched = s->touched};
+}
+
+static struct topic *next_topic(struct walk *w)
+{
+	struct topic *t;
+	if (w->full) {
+		t = w->topics_left > 0 ? *w->topics : NULL;
+		w->topics_left -= t != NULL;
+		w->topics += t != NULL;
+	} else {
+		t = w->touched;
+		w->touched = t == NULL ? NULL : t->next;
+	}
+	if (t != NULL) {
+		w->parts = t->parts;
+		w->parts_left = t->parts_n;
+		w->touched_part = t->touched;
+	}
+	return t;
+}
+
+static struct fetch_part *next_part(struct walk *w)
+{
+	struct fetch_part *p;
+	if (w->full) {
+		p = w->parts_left > 0 ? *w->parts : NULL;
+		w->parts_left -= p != NULL;
+		w->parts += p != NULL;
+	} else {
+		p = w->touched_part;
+		w->touched_part = p == NULL ? NULL : p->next;
+	}
+	return p;
+}
+
 static bool part_must_send(const struct fetch_part *p, bool full)
 {
 	return p->wanted && (full || !p->held || p->sent.max_bytes != p->want.max_bytes ||
@@ -340,19 +446,10 @@ static bool part_must_forget(const struct fetch_part *p, bool full)
 	return !full && p->held && !p->wanted;
 }
 
-static size_t topic_count(const struct topic *t, bool full,
-			  bool (*pick)(const struct fetch_part *, bool))
-{
-	size_t n = 0;
-	for (size_t i = 0; i < t->parts_n; i++)
-		n += pick(t->parts[i], full);
-	return n;
-}
-
 /* All topics that the request or the session is about have ids. */
 static bool all_have_ids(const struct fetch_session *s)
 {
-	for (size_t i = 0; i < s->topics_n; i++) {
+	for (size_t i = 0; s->without_id > 0 && i < s->topics_n; i++) {
 		const struct topic *t = s->topics[i];
 		if (!uuid_is_zero(&t->id))
 			continue;
@@ -375,98 +472,105 @@ static bool has_namesakes(const struct fetch_session *s)
 	return false;
 }
 
-static size_t topics_count(const struct fetch_session *s, bool full,
-			   bool (*pick)(const struct fetch_part *, bool))
+/* How many topics and parts a request names. */
+struct counts {
+	int32_t topics, parts;
+	int32_t forgotten_topics, forgotten;
+};
+
+static struct counts count(const struct fetch_session *s, bool full)
 {
-	size_t n = 0;
-	for (size_t i = 0; i < s->topics_n; i++)
-		n += topic_count(s->topics[i], full, pick) > 0;
+	struct counts n = {0, 0, 0, 0};
+	struct walk w = walk_of(s, full);
+	while (next_topic(&w) != NULL) {
+		int32_t send = 0, forget = 0;
+		for (const struct fetch_part *p; (p = next_part(&w)) != NULL;) {
+			send += part_must_send(p, full);
+			forget += part_must_forget(p, full);
+		}
+		n.topics += send > 0;
+		n.forgotten_topics += forget > 0;
+		n.parts += send;
+		n.forgotten += forget;
+	}
 	return n;
 }
 
-static bool fill_topic(const struct topic *t, bool full, struct arena *a,
-		       struct fetch_request_fetch_topic *out)
+static void put_wanted(struct fetch_request_fetch_partition *o, const struct fetch_part *p)
 {
-	size_t n = topic_count(t, full, part_must_send);
-	out->topic = bytes_str(t->name);
-	out->topic_id = t->id;
-	out->partitions = wire_array_new(a, &wire_fetch_request_fetch_partition, (int32_t)n);
-	if (out->partitions == NULL)
-		return false;
-	for (size_t i = 0; i < t->parts_n; i++) {
-		const struct fetch_part *p = t->parts[i];
-		if (!part_must_send(p, full))
-			continue;
-		struct fetch_request_fetch_partition *o = &out->partitions[out->partitions_n++];
-		o->partition = p->partition;
-		o->fetch_offset = p->want.offset;
-		o->current_leader_epoch = p->want.leader_epoch;
-		o->last_fetched_epoch = p->want.last_epoch;
-		o->partition_max_bytes = p->want.max_bytes;
-	}
-	return true;
-}
-
-static bool fill_forgotten(const struct topic *t, struct arena *a,
-			   struct fetch_request_forgotten_topic *out)
-{
-	size_t n = topic_count(t, false, part_must_forget);
-	out->topic = bytes_str(t->name);
-	out->topic_id = t->id;
-	out->partitions = arena_zalloc(a, n, sizeof *out->partitions);
-	if (out->partitions == NULL)
-		return false;
-	for (size_t i = 0; i < t->parts_n; i++) {
-		if (part_must_forget(t->parts[i], false))
-			out->partitions[out->partitions_n++] = t->parts[i]->partition;
-	}
-	return true;
+	o->partition = p->partition;
+	o->fetch_offset = p->want.offset;
+	o->current_leader_epoch = p->want.leader_epoch;
+	o->last_fetched_epoch = p->want.last_epoch;
+	o->partition_max_bytes = p->want.max_bytes;
 }
 
 static bool fill(const struct fetch_session *s, bool full, struct arena *a,
 		 struct fetch_request *req)
 {
-	size_t send = topics_count(s, full, part_must_send);
-	size_t forget = topics_count(s, full, part_must_forget);
-	req->topics = wire_array_new(a, &wire_fetch_request_fetch_topic, (int32_t)send);
+	struct counts n = count(s, full);
+	req->topics = wire_array_new(a, &wire_fetch_request_fetch_topic, n.topics);
 	req->forgotten_topics_data =
-		wire_array_new(a, &wire_fetch_request_forgotten_topic, (int32_t)forget);
-	if ((send > 0 && req->topics == NULL) || (forget > 0 && req->forgotten_topics_data == NULL))
+		wire_array_new(a, &wire_fetch_request_forgotten_topic, n.forgotten_topics);
+	struct fetch_request_fetch_partition *parts =
+		wire_array_new(a, &wire_fetch_request_fetch_partition, n.parts);
+	int32_t *forgotten = arena_zalloc(a, (size_t)n.forgotten + 1, sizeof *forgotten);
+	if ((n.topics > 0 && (req->topics == NULL || parts == NULL)) || forgotten == NULL ||
+	    (n.forgotten > 0 && req->forgotten_topics_data == NULL))
 		return false;
-	req->topics_n = 0;
-	req->forgotten_topics_data_n = 0;
-	for (size_t i = 0; i < s->topics_n; i++) {
-		const struct topic *t = s->topics[i];
-		if (topic_count(t, full, part_must_send) > 0 &&
-		    !fill_topic(t, full, a, &req->topics[req->topics_n++]))
-			return false;
-		if (topic_count(t, full, part_must_forget) > 0 &&
-		    !fill_forgotten(t, a,
-				    &req->forgotten_topics_data[req->forgotten_topics_data_n++]))
-			return false;
+	struct fetch_request_fetch_topic *send = req->topics;
+	struct fetch_request_forgotten_topic *forget = req->forgotten_topics_data;
+	struct walk w = walk_of(s, full);
+	for (const struct topic *t; (t = next_topic(&w)) != NULL;) {
+		int32_t sent = 0, gone = 0;
+		for (const struct fetch_part *p; (p = next_part(&w)) != NULL;) {
+			if (part_must_send(p, full))
+				put_wanted(&parts[sent++], p);
+			else if (part_must_forget(p, full))
+				forgotten[gone++] = p->partition;
+		}
+		if (sent > 0) {
+			send->topic = bytes_str(t->name);
+			send->topic_id = t->id;
+			send->partitions = parts;
+			send++->partitions_n = sent;
+		}
+		if (gone > 0) {
+			forget->topic = bytes_str(t->name);
+			forget->topic_id = t->id;
+			forget->partitions = forgotten;
+			forget++->partitions_n = gone;
+		}
+		parts += sent;
+		forgotten += gone;
 	}
+	req->topics_n = n.topics;
+	req->forgotten_topics_data_n = n.forgotten_topics;
 	return true;
 }
 
 /* What the broker's session will hold, and what an answer may be about. */
-static void note_sent(struct fetch_session *s)
+static void note_sent(struct fetch_session *s, bool full)
 {
-	s->asked = 0;
-	for (size_t i = 0; i < s->topics_n; i++) {
-		for (size_t j = 0; j < s->topics[i]->parts_n; j++) {
-			struct fetch_part *p = s->topics[i]->parts[j];
+	struct walk w = walk_of(s, full);
+	size_t asked = 0;
+	while (next_topic(&w) != NULL) {
+		for (struct fetch_part *p; (p = next_part(&w)) != NULL;) {
 			p->held = p->wanted;
 			p->asked = p->wanted;
 			p->asked_generation = p->generation;
 			p->sent = p->want;
-			s->asked += p->wanted;
+			asked += p->wanted;
 		}
 	}
+	s->full = full;
+	s->asked = asked;
 }
 
 enum err fetch_session_build(struct fetch_session *s, struct arena *a, struct fetch_request *req,
 			     bool *ids)
 {
+	sweep(s);
 	bool with_ids = all_have_ids(s);
 	bool names = !with_ids || s->by_name;
 	bool full = s->epoch == EPOCH_FULL || with_ids != s->ids || (names && has_namesakes(s));
@@ -474,11 +578,11 @@ enum err fetch_session_build(struct fetch_session *s, struct arena *a, struct fe
 		return ERR_NOMEM;
 	req->session_id = s->id;
 	req->session_epoch = full ? EPOCH_FULL : s->epoch;
-	s->full = full;
 	s->ids = with_ids;
 	*ids = with_ids;
-	note_sent(s);
+	note_sent(s, full);
 	sweep(s);
+	forget_touched(s);
 	return ERR_OK;
 }
 
