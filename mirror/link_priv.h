@@ -36,9 +36,12 @@ struct slot {
 	int64_t fetch_offset;
 	int32_t fetch_max; /* bytes asked for; grows when a batch does not fit */
 	bool fetch_behind;
-	bool fetch_nearer; /* fetch from `fetch_replica` instead of the leader */
+	bool fetch_live;          /* records come to it; see source.c */
+	int64_t fetch_records_ms; /* monotonic: when the last ones came */
+	bool fetch_nearer;        /* fetch from `fetch_replica` instead of the leader */
 	int32_t fetch_replica;
 	bool fetch_armed; /* in a request, or wanted in the next */
+	size_t fetch_at;  /* its place in the lane's list of those */
 	struct slot *fetch_next;
 	bool fetch_queued; /* in its lane's or the source's list of those to resume */
 
@@ -113,7 +116,7 @@ void source_prepare(struct source *s, const char *topic);
 /* Leaders may have moved: move the partitions after them. */
 void source_on_metadata(struct source *s);
 
-/* Once a second: show brokers that do not answer. */
+/* Once a second: show brokers that do not answer, and part the live from the idle. */
 void source_tick(struct source *s);
 
 /* ---- sender.c ---- */

@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The source side of a link. Each source broker has two lanes, each a fetcher on a connection of
- * its own:
+ * The source side of a link. Each source broker has up to three lanes, each a fetcher on a
+ * connection of its own:
  *
  *   tail  caught-up partitions wait there in one parked request (long poll), so a new record
  *         arrives at once
+ *   live  where many wait, those that records come to wait apart. A broker looks at every
+ *         partition of a session for each answer: with 10 000 of them some 10 ms of its CPU, which
+ *         each record would pay for. For the same reason a crowded tail lane parks longer; so who
+ *         comes to it while its request is out waits in the live lane until that comes back
  *   bulk  partitions that are behind; its requests are never parked, so they cannot hold each
  *         other up
  *
@@ -23,10 +27,15 @@
 enum {
 	LANE_TAIL,
 	LANE_BULK,
-	TAIL_BYTES = 1 << 20,
+	LANE_LIVE,
+	TAIL_BYTES = 1 << 20, /* of an answer to a parked request */
 	BULK_BYTES_MIN = 4 << 20,
 	BULK_BYTES_MAX = 16 << 20,
 	PART_BYTES_MIN = 1 << 20,
+	CROWD = 200,              /* a lane with more partitions is crowded */
+	CROWD_WAIT_MS = 5 * 1000, /* a crowded tail lane parks for so long */
+	LIVE_WAIT_MS = 100,       /* what comes to the live lane waits for the answer under way */
+	LIVE_MS = 30 * 1000,      /* without a record for so long: not live any more */
 	FAR_MS = 20, /* no answer ever came sooner: the broker is far away, a larger request pays */
 };
 
@@ -85,22 +94,46 @@ enum err source_new(struct link *k, struct source **out)
 static void lane_kick(void *arg);
 static void lane_wake(void *arg);
 
-static struct fetch_lane *lane_get(struct source *s, int32_t node, int kind)
+static struct fetch_lane *lane_find(const struct source *s, int32_t node, int kind)
 {
 	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next)
 		if (f->node == node && f->kind == kind)
 			return f;
-	struct fetch_lane *f = mem_zalloc(1, sizeof *f);
+	return NULL;
+}
+
+static bool lane_crowded(const struct fetch_lane *f)
+{
+	return fetcher_parts(f->fetcher) > CROWD;
+}
+
+/* For how long its next request may be parked. */
+static int32_t lane_wait_ms(const struct fetch_lane *f)
+{
+	int32_t set = f->source->link->config->source->fetch_max_wait_ms;
+	if (f->kind == LANE_BULK)
+		return 0;
+	if (f->kind == LANE_TAIL)
+		return lane_crowded(f) && set < CROWD_WAIT_MS ? CROWD_WAIT_MS : set;
+	return !lane_crowded(f) && set > LIVE_WAIT_MS ? LIVE_WAIT_MS : set;
+}
+
+static struct fetch_lane *lane_get(struct source *s, int32_t node, int kind)
+{
+	struct fetch_lane *f = lane_find(s, node, kind);
+	if (f != NULL)
+		return f;
+	f = mem_zalloc(1, sizeof *f);
 	if (f == NULL)
 		return NULL;
 	const struct cluster_config *c = s->link->config->source;
 	int32_t bulk = c->fetch_max_bytes > 0 ? c->fetch_max_bytes : BULK_BYTES_MIN;
-	f->bytes = kind == LANE_TAIL ? TAIL_BYTES : bulk;
+	f->bytes = kind == LANE_BULK ? bulk : TAIL_BYTES;
 	const struct fetcher_options o = {
 		.node = node,
 		.channel = (uint8_t)(CLIENT_CHANNEL_FETCH + kind),
-		.max_wait_ms = kind == LANE_TAIL ? c->fetch_max_wait_ms : 0,
-		.min_bytes = kind == LANE_TAIL ? 1 : 0,
+		.max_wait_ms = 0, /* lane_kick sets it */
+		.min_bytes = kind == LANE_BULK ? 0 : 1,
 		.max_bytes = f->bytes,
 		.read_committed = c->read_committed,
 		.rack = c->rack,
@@ -115,7 +148,7 @@ static struct fetch_lane *lane_get(struct source *s, int32_t node, int kind)
 	f->kind = kind;
 	f->waiter = (struct memory_waiter){.wake = lane_wake, .arg = f};
 	f->kick = (struct loop_deferred){.fn = lane_kick, .arg = f};
-	if (kind == LANE_TAIL)
+	if (kind != LANE_BULK)
 		memory_stand(s->link->memory, TAIL_BYTES);
 	f->next = s->lanes;
 	s->lanes = f;
@@ -153,13 +186,12 @@ static void slot_unqueue(struct slot **list, struct slot *slot)
 
 static void lane_disarm(struct fetch_lane *f, struct slot *slot)
 {
-	slot->fetch_armed = false;
-	for (size_t i = 0; i < f->armed_n; i++) {
-		if (f->armed[i] != slot)
-			continue;
-		f->armed[i] = f->armed[--f->armed_n];
+	if (!slot->fetch_armed)
 		return;
-	}
+	slot->fetch_armed = false;
+	struct slot *last = f->armed[--f->armed_n];
+	f->armed[slot->fetch_at] = last;
+	last->fetch_at = slot->fetch_at;
 }
 
 /* Take the partition out of its lane. */
@@ -170,8 +202,7 @@ static void slot_leave(struct source *s, struct slot *slot)
 		slot_unqueue(f != NULL ? &f->queue : &s->homeless, slot);
 	if (f == NULL)
 		return;
-	if (slot->fetch_armed)
-		lane_disarm(f, slot);
+	lane_disarm(f, slot);
 	fetcher_remove(f->fetcher, slot->fetch_part);
 	slot->fetch_part = NULL;
 	slot->fetch_lane = NULL;
@@ -184,7 +215,7 @@ static void lane_free(struct fetch_lane *f)
 	memory_unwait(k->memory, &f->waiter);
 	fetcher_free(f->fetcher);
 	memory_give(k->memory, f->reserved);
-	if (f->kind == LANE_TAIL)
+	if (f->kind != LANE_BULK)
 		memory_unstand(k->memory, TAIL_BYTES);
 	mem_free(f->armed);
 	mem_free(f);
@@ -222,31 +253,35 @@ static void slot_fail(struct slot *slot, enum err e, const struct errmsg *why)
 	partition_on_fetch_failed(slot->p, e, why);
 }
 
-static void slot_queue(struct source *s, struct slot *slot)
+static int lane_kind(const struct source *s, struct slot *slot, int32_t node)
 {
-	int32_t epoch = -1, node = source_leader(s, slot, &epoch);
-	if (slot->fetch_nearer)
-		node = slot->fetch_replica;
-	int kind = slot->fetch_behind ? LANE_BULK : LANE_TAIL;
-	struct fetch_lane *f = node < 0 ? NULL : lane_get(s, node, kind);
+	if (slot->fetch_behind)
+		return LANE_BULK;
+	const struct fetch_lane *tail = lane_find(s, node, LANE_TAIL);
+	if (tail != NULL && slot->fetch_lane != tail && lane_crowded(tail) &&
+	    fetcher_in_flight(tail->fetcher))
+		slot->fetch_live = true;
+	return slot->fetch_live ? LANE_LIVE : LANE_TAIL;
+}
 
+static void slot_homeless(struct source *s, struct slot *slot)
+{
+	slot->fetch_next = s->homeless;
+	s->homeless = slot;
+	slot->fetch_queued = true;
+}
+
+/* Into the lane's next request. */
+static void slot_join(struct fetch_lane *f, struct slot *slot)
+{
 	if (slot->fetch_lane != f)
-		slot_leave(s, slot);
-	if (f == NULL) {
-		slot->fetch_next = s->homeless;
-		s->homeless = slot;
-		slot->fetch_queued = true;
-		client_metadata_refresh(s->link->source_client);
-		return;
-	}
+		slot_leave(f->source, slot);
 	if (slot->fetch_part == NULL) {
 		slot->fetch_part = fetcher_add(f->fetcher, slot->topic->source_name,
 					       &slot->topic->env.source_id, slot->p->index, slot);
 		if (slot->fetch_part == NULL) {
 			slot->fetch_behind = false;
-			slot->fetch_next = s->homeless;
-			s->homeless = slot;
-			slot->fetch_queued = true;
+			slot_homeless(f->source, slot);
 			return;
 		}
 		slot->fetch_lane = f;
@@ -255,6 +290,21 @@ static void slot_queue(struct source *s, struct slot *slot)
 	f->queue = slot;
 	slot->fetch_queued = true;
 	lane_kick_soon(f);
+}
+
+static void slot_queue(struct source *s, struct slot *slot)
+{
+	int32_t epoch = -1, node = source_leader(s, slot, &epoch);
+	if (slot->fetch_nearer)
+		node = slot->fetch_replica;
+	struct fetch_lane *f = node < 0 ? NULL : lane_get(s, node, lane_kind(s, slot, node));
+	if (f != NULL) {
+		slot_join(f, slot);
+		return;
+	}
+	slot_leave(s, slot);
+	slot_homeless(s, slot);
+	client_metadata_refresh(s->link->source_client);
 }
 
 void source_fetch(struct source *s, struct slot *slot, int64_t offset, bool behind)
@@ -284,6 +334,7 @@ static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes
 	}
 	int32_t epoch = -1;
 	source_leader(f->source, slot, &epoch);
+	slot->fetch_at = f->armed_n;
 	f->armed[f->armed_n++] = slot;
 	slot->fetch_armed = true;
 	fetch_part_resume(slot->fetch_part, slot->fetch_offset, epoch, slot->p->next_epoch,
@@ -291,12 +342,12 @@ static bool lane_arm(struct fetch_lane *f, struct slot *slot, int32_t part_bytes
 	return true;
 }
 
-/* Memory for the next answer. A tail lane has its share set aside, but takes in nothing more
+/* Memory for the next answer. A parked lane has its share set aside, but takes in nothing more
  * while all the rest is in use: then the target is slow. False: called again when there is room. */
 static bool lane_grant(struct fetch_lane *f)
 {
 	struct memory *m = f->source->link->memory;
-	if (f->kind == LANE_TAIL)
+	if (f->kind != LANE_BULK)
 		return memory_take(m, 0, &f->waiter);
 	if (f->reserved > 0)
 		return true;
@@ -320,6 +371,7 @@ static void lane_kick(void *arg)
 		return;
 	if (!lane_grant(f))
 		return;
+	fetcher_set_wait(f->fetcher, lane_wait_ms(f));
 	int32_t waiting = 1;
 	for (struct slot *slot = f->queue->fetch_next; slot != NULL; slot = slot->fetch_next)
 		waiting++;
@@ -342,6 +394,35 @@ static void lane_kick(void *arg)
 
 /* ---- answers ---- */
 
+static void note_records(struct fetch_lane *f, struct slot *slot)
+{
+	slot->fetch_records_ms = loop_now_ms(f->source->link->loop);
+	if (f->kind == LANE_TAIL && lane_crowded(f))
+		slot->fetch_live = true;
+}
+
+/* No request of the tail lane is out: those of the live lane that are quiet go there. */
+static void lane_take_quiet(struct fetch_lane *tail)
+{
+	const struct fetch_lane *live = lane_find(tail->source, tail->node, LANE_LIVE);
+	int64_t now = loop_now_ms(tail->source->link->loop);
+	for (size_t i = live == NULL ? 0 : live->armed_n; i-- > 0;) {
+		struct slot *slot = live->armed[i];
+		if (now - slot->fetch_records_ms < LIVE_MS)
+			continue;
+		slot->fetch_live = false;
+		slot_join(tail, slot);
+	}
+}
+
+/* The tail lane does that when its request comes back; here, if it has none. */
+static void live_tick(const struct fetch_lane *live)
+{
+	struct fetch_lane *tail = lane_get(live->source, live->node, LANE_TAIL);
+	if (tail != NULL && !fetcher_in_flight(tail->fetcher))
+		lane_take_quiet(tail);
+}
+
 static void on_result(void *part_arg, const struct fetch_result *r)
 {
 	struct slot *slot = part_arg;
@@ -351,6 +432,8 @@ static void on_result(void *part_arg, const struct fetch_result *r)
 	memory_count(f->source->link->memory, r->frame);
 	lane_disarm(f, slot);
 	fetch_part_pause(slot->fetch_part);
+	if (r->error == ERR_OK && r->records.n > 0)
+		note_records(f, slot);
 	/* The leader sends us to a replica in our rack (KIP-392); any trouble there sends us
 	 * back. */
 	slot->fetch_nearer =
@@ -419,6 +502,10 @@ static void on_round(void *arg, enum err e, const struct errmsg *why, size_t byt
 		adapt_size(f, bytes);
 		retire_armed(f, full);
 	}
+	if (f->kind == LANE_TAIL) {
+		lane_take_quiet(f);
+		fetcher_set_wait(f->fetcher, lane_wait_ms(f));
+	}
 	if (f->kind == LANE_BULK) {
 		memory_give(f->source->link->memory, f->reserved);
 		f->reserved = 0;
@@ -455,8 +542,9 @@ void source_tick(struct source *s)
 	int64_t now = loop_now_ms(s->link->loop);
 	for (struct fetch_lane *f = s->lanes; f != NULL; f = f->next) {
 		int64_t quiet = now - f->heard_ms;
-		if (!fetcher_in_flight(f->fetcher) ||
-		    quiet < c->fetch_max_wait_ms + c->user_timeout_ms)
+		if (f->kind == LANE_LIVE)
+			live_tick(f);
+		if (!fetcher_in_flight(f->fetcher) || quiet < lane_wait_ms(f) + c->user_timeout_ms)
 			continue;
 		f->silent = true;
 		for (size_t i = 0; i < f->armed_n; i++)

@@ -13,7 +13,7 @@
 #include "mirror/topic_configs.h"
 #include "tests/unit/net/scripted_peer.h"
 
-enum { MODEL_TOPICS = 4, MODEL_PARTS = 3, MODEL_APIS = 64, MODEL_LOG_BYTES = 1 << 20 };
+enum { MODEL_TOPICS = 4, MODEL_PARTS = 260, MODEL_APIS = 64, MODEL_LOG_BYTES = 1 << 20 };
 
 struct model_log {
 	struct buf bytes; /* whole batches */
