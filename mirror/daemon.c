@@ -75,21 +75,26 @@ static void on_metrics(void *arg, struct http_request *req)
 
 static void on_links(void *arg, struct http_request *req)
 {
-	static const char *const names[] = {"link"};
+	static const char *const names[] = {"link", "topics"};
 	struct daemon *d = arg;
 	const char *only = http_request_query(req, "link");
+	const char *topics = http_request_query(req, "topics");
 	bool known = only == NULL;
 	for (size_t i = 0; i < d->links_n && !known; i++)
 		known = strcmp(link_config(d->links[i])->name, only) == 0;
 	struct buf page;
-	if (!http_request_only(req, names, 1) || !known) {
-		http_reply(req, known ? 400 : 404, "text/plain",
-			   bytes_str(known ? "Only the parameter link is known here.\n"
-					   : "There is no such link; /v1/links has them all.\n"));
+	bool good = http_request_only(req, names, 2) &&
+		    (topics == NULL || strcmp(topics, "no") == 0 || strcmp(topics, "yes") == 0);
+	if (!good || !known) {
+		http_reply(
+			req, known ? 400 : 404, "text/plain",
+			bytes_str(
+				known ? "Only the parameter link, and topics=no, are known here.\n"
+				      : "There is no such link; /v1/links has them all.\n"));
 		return;
 	}
 	buf_init(&page, PAGE_BYTES);
-	status_links(&d->status, only, &page);
+	status_links(&d->status, only, topics == NULL || strcmp(topics, "no") != 0, &page);
 	reply_page(req, "application/json", &page);
 }
 

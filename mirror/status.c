@@ -258,40 +258,68 @@ static json_t *topic_json(const struct topic_entry *t, int64_t wall)
 			 "problem", jsontext_clean(t->problem.text, text), "partitions", parts);
 }
 
-static json_t *link_json(const struct link *k, int64_t wall)
+/* Sums over a link's partitions. */
+struct link_sums {
+	int64_t states[STATE_COUNT]; /* partitions in each state */
+	int64_t records, lag;
+};
+
+static void sum_topic(struct link_sums *sums, const struct topic_entry *t)
+{
+	for (int32_t i = 0; i < t->slots_n; i++) {
+		const struct partition *p = t->slots[i]->p;
+		int64_t lag = partition_lag_records(p);
+		sums->states[p->state]++;
+		sums->records += (int64_t)p->counters.records;
+		sums->lag += lag > 0 ? lag : 0;
+	}
+}
+
+/* The states that have partitions: {"ACTIVE": 12}. */
+static json_t *states_json(const struct link_sums *sums)
+{
+	json_t *out = json_object();
+	for (int s = 0; s < STATE_COUNT; s++)
+		if (sums->states[s] > 0)
+			json_object_set_new(out, mirror_state_name((enum mirror_state)s),
+					    json_integer(sums->states[s]));
+	return out;
+}
+
+static json_t *link_json(const struct link *k, bool with_topics, int64_t wall)
 {
 	char text[JSONTEXT_MAX];
 	const char *reason;
-	int64_t since, lag = 0;
+	int64_t since;
 	enum mirror_state state = link_state(k, &reason, &since);
-	json_t *topics = json_array();
+	json_t *topics = with_topics ? json_array() : NULL;
 	size_t n;
+	struct link_sums sums = {{0}, 0, 0};
 	struct topic_entry **list = link_topics_sorted(k, &n);
 	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(topics, topic_json(list[i], wall));
-		for (int32_t p = 0; p < list[i]->slots_n; p++) {
-			int64_t x = partition_lag_records(list[i]->slots[p]->p);
-			lag += x > 0 ? x : 0;
-		}
+		if (with_topics)
+			json_array_append_new(topics, topic_json(list[i], wall));
+		sum_topic(&sums, list[i]);
 	}
 	mem_free(list);
 	const struct link_config *c = link_config(k);
-	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:b, s:I, s:I, s:o}", "name", c->name,
-			 "source", c->source->name, "target", c->target->name, "state",
-			 mirror_state_name(state), "needs_person",
+	return json_pack("{s:s, s:s, s:s, s:s, s:b, s:s, s:b, s:b, s:I, s:I, s:I, s:o, s:o*}",
+			 "name", c->name, "source", c->source->name, "target", c->target->name,
+			 "state", mirror_state_name(state), "needs_person",
 			 (int)mirror_state_needs_person(state), "reason",
 			 jsontext_clean(reason, text), "ready", (int)link_ready(k), "paused",
-			 (int)link_held(k), "since_ms", (json_int_t)since, "lag_records",
-			 (json_int_t)lag, "topics", topics);
+			 (int)link_held(k), "since_ms", (json_int_t)since, "records",
+			 (json_int_t)sums.records, "lag_records", (json_int_t)sums.lag,
+			 "partitions", states_json(&sums), "topics", topics);
 }
 
-void status_links(const struct status_source *s, const char *only, struct buf *out)
+void status_links(const struct status_source *s, const char *only, bool topics, struct buf *out)
 {
 	int64_t wall = clock_wall_ms(s->clock);
 	json_t *links = json_array();
 	for (size_t i = 0; i < s->links_n; i++)
 		if (only == NULL || strcmp(only, link_config(s->links[i])->name) == 0)
-			json_array_append_new(links, link_json(s->links[i], wall));
+			json_array_append_new(links, link_json(s->links[i], topics, wall));
 	json_t *root = json_pack("{s:s, s:s, s:I, s:o}", "program", "farshore-mirror", "version",
 				 FARSHORE_VERSION, "now_ms", (json_int_t)wall, "links", links);
 	jsontext_put(root, out);

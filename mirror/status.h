@@ -18,8 +18,9 @@ struct status_source {
 /* The page of /metrics, appended to `out` (whose error says if it did not fit). */
 void status_metrics(const struct status_source *s, struct buf *out);
 
-/* {program, version, now_ms, links:[{name, state, reason, since_ms, topics:[{source, target,
- * problem, partitions:[...]}]}]}; `only` NULL: all links. Times are the daemon's clock. */
-void status_links(const struct status_source *s, const char *only, struct buf *out);
+/* {program, version, now_ms, links:[{name, state, reason, since_ms, partitions:{state: how many},
+ * topics:[{source, target, problem, partitions:[...]}]}]}; `only` NULL: all links; without `topics`
+ * only their sums. Times are the daemon's clock. */
+void status_links(const struct status_source *s, const char *only, bool topics, struct buf *out);
 
 #endif
