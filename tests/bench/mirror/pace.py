@@ -70,7 +70,13 @@ class Watcher(threading.Thread):
         return self.seen
 
 
-def produce_paced(client: Client, count: int, start: int) -> None:
+def produce_paced(
+    client: Client,
+    count: int,
+    start: int,
+    topic: str = PACED.topic,
+    partitions: int = PARTITIONS,
+) -> None:
     """`count` records of 1 KiB, one a millisecond, sent at once."""
     producer = Producer({**client.config, "linger.ms": 0, "acks": "all"})
     begin = time.monotonic()
@@ -80,9 +86,9 @@ def produce_paced(client: Client, count: int, start: int) -> None:
             producer.poll(0)
             time.sleep(min(wait, 0.001))
         producer.produce(
-            PACED.topic,
+            topic,
             (b"%012d" % (start + number)).ljust(1024, b"x"),
-            partition=number % PARTITIONS,
+            partition=number % partitions,
         )
     producer.flush(30)
 

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Many topics on two brokers: made, filled with a record in each partition, and watched."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import NewTopic, OffsetSpec
+
+from harness.broker import Cluster
+from harness.certs import Authority
+from harness.client import Client
+
+TOPIC_PARTITIONS = 20
+CREATE_AT_ONCE = 25  # topics; a broker makes 500 logs at a time, well within its request timeout
+BROKER_JVM = ["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
+# A broker with 10 000 logs: small indexes, and few looks over all of them.
+BROKER = {
+    "log.index.size.max.bytes": str(64 << 10),
+    "log.retention.check.interval.ms": str(3600 * 1000),
+    "log.flush.scheduler.interval.ms": str(3600 * 1000),
+    "log.flush.offset.checkpoint.interval.ms": str(600 * 1000),
+    "log.flush.start.offset.checkpoint.interval.ms": str(600 * 1000),
+    "log.cleaner.backoff.ms": "30000",
+    "max.incremental.fetch.session.cache.slots": "1000",
+    "controller.quorum.election.timeout.ms": "5000",
+    "controller.quorum.fetch.timeout.ms": "10000",
+    "broker.session.timeout.ms": "60000",
+}
+
+
+def big_cluster(name: str, folder: Path, authority: Authority | None = None) -> Cluster:
+    return Cluster(
+        name,
+        folder,
+        authority=authority,
+        overrides=BROKER,
+        heap="-Xmx1500m",
+        jvm_flags=BROKER_JVM,
+    )
+
+
+def topic_names(partitions: int) -> list[str]:
+    """Those of a fleet of so many partitions; a smaller fleet is a part of a larger one."""
+    return [f"fleet-{number:04d}" for number in range(-(-partitions // TOPIC_PARTITIONS))]
+
+
+def make_fleet(client: Client, partitions: int) -> None:
+    """Make the topics that are missing and put a record into each of their partitions."""
+    there = client.topics()
+    fresh = [name for name in topic_names(partitions) if name not in there]
+    for at in range(0, len(fresh), CREATE_AT_ONCE):
+        part = fresh[at : at + CREATE_AT_ONCE]
+        made = client.admin.create_topics(
+            [NewTopic(name, TOPIC_PARTITIONS, 1) for name in part],
+            operation_timeout=60,
+            request_timeout=120,
+        )
+        for future in made.values():
+            future.result(120)
+    produce_each(client, fresh)
+
+
+def produce_each(client: Client, topics: Iterable[str]) -> None:
+    """One record into each partition of the topics, which may still be coming."""
+    producer = Producer({**client.config, "message.timeout.ms": 120_000, "linger.ms": 50})
+    failed = []
+    for name in topics:
+        for partition in range(TOPIC_PARTITIONS):
+            producer.produce(
+                name,
+                b"%012d" % 0,
+                partition=partition,
+                on_delivery=lambda err, _msg: failed.append(err) if err else None,
+            )
+        producer.poll(0)
+    if producer.flush(120) or failed:
+        raise KafkaException(failed[0] if failed else "not acknowledged")
+
+
+def ends_sum(client: Client, topics: dict[str, int]) -> int:
+    """Records that the topics have had, over all partitions."""
+    asked = {
+        TopicPartition(name, partition): OffsetSpec.latest()
+        for name, partitions in topics.items()
+        for partition in range(partitions)
+    }
+    answers = client.admin.list_offsets(asked, request_timeout=30)
+    return sum(future.result(30).offset for future in answers.values())
+
+
+class Arrivals:
+    """Watches the copies of topics arrive on the target, without asking the mirror."""
+
+    def __init__(self, client: Client, prefix: str, wanted: dict[str, int]):
+        self.client = client
+        self.wanted = {prefix + name: partitions for name, partitions in wanted.items()}
+        self.records = sum(wanted.values())
+
+    def _topics_there(self) -> bool:
+        there = self.client.topics()
+        return all(there.get(name) == n for name, n in self.wanted.items())
+
+    def _records_there(self) -> bool:
+        try:
+            return ends_sum(self.client, self.wanted) >= self.records
+        except KafkaException:  # a partition that was just made has no leader yet
+            return False
+
+    def wait(self, patience: float, every: float = 0.2) -> tuple[float, float]:
+        """Until every topic is there and every partition has its record: both moments."""
+        until = time.monotonic() + patience
+        made = 0.0
+        while time.monotonic() < until:
+            began = time.monotonic()
+            if made == 0.0:
+                made = began if self._topics_there() else 0.0
+            elif self._records_there():
+                return made, began
+            time.sleep(every)
+        raise TimeoutError(f"{len(self.wanted)} topics did not arrive within {patience} s")

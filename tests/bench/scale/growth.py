@@ -1,0 +1,237 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One mirror over a fleet of topics: its start, its rest, its work, and a change in the middle."""
+
+import statistics
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.broker import Cluster
+from harness.client import Client
+from harness.mirror import Mirror, MirrorMaker2, mm2_properties
+from harness.process import Process, wait_for
+
+from fleet import TOPIC_PARTITIONS, Arrivals, ends_sum, make_fleet, produce_each, topic_names
+from pace import RATE, Watcher, produce_paced
+
+MIB = 1 << 20
+FIRST_S = 300  # the longest wait for a first start
+GROWN = TOPIC_PARTITIONS + 5
+
+
+@dataclass(frozen=True)
+class Rest:
+    """A mirror that has nothing to do."""
+
+    cpu_percent: float  # of one core
+    rss_mib: float
+
+
+@dataclass(frozen=True)
+class Work:
+    """1 000 records a second in one topic, all others idle."""
+
+    cpu_percent: float
+    p50_ms: float  # added latency
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer over HTTP."""
+
+    seconds: float
+    mib: float
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What a mirror of so many partitions takes."""
+
+    partitions: int
+    created_s: float  # from the start of the process: all topics are made
+    copied_s: float  # and every partition's record is there
+    first_peak_mib: float
+    restart_s: float  # a second start: all positions known, nothing waits
+    peak_mib: float  # of the second start
+    rest: Rest
+    work: Work
+    change: Work  # a topic comes and another one grows meanwhile
+    change_s: float  # until both are copied
+    metrics: Page
+    links: Page
+    scraped_peak_mib: float  # after these pages
+
+
+class Fleet:
+    """Both clusters. Sizes are tried in ascending order, since the fleet only grows."""
+
+    def __init__(self, source: Cluster, target: Cluster, folder: Path, seconds: int):
+        self.source, self.target = source, target
+        self.source_client, self.target_client = Client(source), Client(target)
+        self.folder = folder
+        self.seconds = seconds  # that each rate is measured over
+
+    def properties(self, partitions: int, side: str) -> dict[str, str]:
+        self.source.name = f"{side}{partitions}"
+        return mm2_properties(
+            self.source,
+            self.target,
+            f"fleet-.*, more-{partitions}-.*",
+            more={
+                "refresh.topics.interval.seconds": "10",
+                "sync.topic.configs.interval.seconds": "600",
+                "tasks.max": "4",
+            },
+        )
+
+    # -- Farshore
+
+    def grow(self, partitions: int) -> Growth:
+        make_fleet(self.source_client, partitions)
+        grower = f"more-{partitions}-a"
+        self.source_client.create_topic(grower, TOPIC_PARTITIONS)
+        produce_each(self.source_client, [grower])
+        props = self.properties(partitions, "f")
+        wanted = {name: TOPIC_PARTITIONS for name in [*topic_names(partitions), grower]}
+        count = sum(wanted.values())
+        mirror = Mirror(self.folder, props, name=f"farshore-{partitions}")
+        try:
+            mirror.start()
+            created, copied = self._arrive(f"{self.source.name}.", wanted)
+            wait_active(mirror, count, 60)
+            first = mirror.process.usage().rss_max
+            mirror.stop()
+            mirror.start()
+            wait_active(mirror, count, 60)
+            restarted = time.monotonic() - mirror.process.started_at
+            peak = mirror.process.usage().rss_max
+            rest = self._rest(mirror.process)
+            work = self._work(mirror, 1)
+            changer = Change(self, grower)
+            changer.start()
+            change = self._work(mirror, 1 + 2 * self.seconds * RATE)
+            changer.join()
+            metrics, links = page(mirror, "/metrics"), page(mirror, "/v1/links")
+            scraped = mirror.process.usage().rss_max
+            mirror.stop()
+        finally:
+            mirror.kill()
+        return Growth(
+            partitions,
+            created - self.began,
+            copied - self.began,
+            first / MIB,
+            restarted,
+            peak / MIB,
+            rest,
+            work,
+            change,
+            changer.took(),
+            metrics,
+            links,
+            scraped / MIB,
+        )
+
+    def _arrive(self, prefix: str, wanted: dict[str, int]) -> tuple[float, float]:
+        self.began = time.monotonic()
+        return Arrivals(self.target_client, prefix, wanted).wait(FIRST_S)
+
+    def _rest(self, process: Process) -> Rest:
+        time.sleep(5)
+        cpu, at = process.usage().cpu_s, time.monotonic()
+        time.sleep(2 * self.seconds)
+        percent = (process.usage().cpu_s - cpu) / (time.monotonic() - at) * 100
+        return Rest(percent, process.rss() / MIB)
+
+    def _work(self, mirror: Mirror, first: int) -> Work:
+        """A paced second each for warming up, then `seconds` that are measured."""
+        topic = topic_names(1)[0]
+        copy = f"{self.source.name}.{topic}"
+        watchers = [Watcher(self.source_client, topic), Watcher(self.target_client, copy)]
+        for watcher in watchers:
+            watcher.start()
+        produce_paced(self.source_client, 2 * RATE, first, topic, TOPIC_PARTITIONS)
+        cpu, at = mirror.process.usage().cpu_s, time.monotonic()
+        begin, count = first + 2 * RATE, self.seconds * RATE
+        produce_paced(self.source_client, count, begin, topic, TOPIC_PARTITIONS)
+        percent = (mirror.process.usage().cpu_s - cpu) / (time.monotonic() - at) * 100
+        time.sleep(2)
+        near, far = (watcher.finish() for watcher in watchers)
+        numbers = range(begin, begin + count)
+        missing = sum(n not in far or n not in near for n in numbers)
+        if missing:
+            raise RuntimeError(f"{copy}: {missing} of {count} records did not arrive")
+        added = [(far[n] - near[n]) * 1000 for n in numbers]
+        cuts = statistics.quantiles(added, n=100)
+        return Work(percent, cuts[49], cuts[98], max(added))
+
+    # -- MirrorMaker 2
+
+    def mm2(self, partitions: int) -> tuple[float, Rest]:
+        """Seconds until every record is there, and how it rests."""
+        make_fleet(self.source_client, partitions)
+        props = self.properties(partitions, "m")
+        wanted = {name: TOPIC_PARTITIONS for name in topic_names(partitions)}
+        with MirrorMaker2(self.folder, props, f"mm2-{partitions}") as mirror:
+            _made, copied = self._arrive(f"{self.source.name}.", wanted)
+            return copied - self.began, self._rest(mirror.process)
+
+
+class Change(threading.Thread):
+    """In the middle of the work: one topic grows and another one comes."""
+
+    def __init__(self, fleet: Fleet, grower: str):
+        super().__init__(daemon=True)
+        self.fleet, self.grower = fleet, grower
+        self.prefix = f"{fleet.source.name}."
+        self.seconds = 0.0
+        self.failed: Exception | None = None
+
+    def run(self) -> None:
+        try:
+            time.sleep(4)
+            began = time.monotonic()
+            source, target = self.fleet.source_client, self.fleet.target_client
+            fresh = self.grower[:-1] + "b"
+            source.grow_topic(self.grower, GROWN)
+            source.create_topic(fresh, TOPIC_PARTITIONS)
+            produce_each(source, [fresh])
+            wanted = {self.grower: GROWN, fresh: TOPIC_PARTITIONS}
+            copies = {self.prefix + name: n for name, n in wanted.items()}
+            wait_for(
+                "the change",
+                lambda: all(target.topics().get(name) == n for name, n in copies.items())
+                and ends_sum(target, copies) >= 2 * TOPIC_PARTITIONS,
+                60,
+                0.2,
+            )
+            self.seconds = time.monotonic() - began
+        except Exception as err:  # pylint: disable=broad-except
+            self.failed = err
+
+    def took(self) -> float:
+        if self.failed is not None:
+            raise self.failed
+        return self.seconds
+
+
+def wait_active(mirror: Mirror, count: int, timeout: float) -> None:
+    """All partitions are ACTIVE: their positions are known and nothing waits."""
+
+    def probe() -> bool:
+        found = mirror.sums()["partitions"]
+        if found != {"ACTIVE": count}:
+            raise ValueError(f"are {found}")
+        return True
+
+    wait_for(f"{count} active partitions", probe, timeout)
+
+
+def page(mirror: Mirror, path: str) -> Page:
+    began = time.monotonic()
+    status, body = mirror.get(path)
+    assert status == 200, body[:200]
+    return Page(time.monotonic() - began, len(body) / MIB)
