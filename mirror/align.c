@@ -28,12 +28,21 @@ struct tail_break {
 	int64_t offset;
 };
 
+/* Shared: before list index `at` this many records of ours are gone from the target; -1: it is not
+ * known how many. */
+struct tail_skip {
+	size_t at;
+	int64_t n;
+};
+
 /* The target's records, as far as they are held. */
 struct tail {
 	uint64_t *hashes;
 	size_t n, cap, max;
 	struct tail_break *breaks;
 	size_t breaks_n, breaks_cap;
+	struct tail_skip *skips;
+	size_t skips_n, skips_cap;
 	bool no_timestamps; /* some hash is without timestamp */
 };
 
@@ -45,6 +54,13 @@ struct align {
 	int64_t target_next; /* match, verify: next target offset to read */
 	int64_t src_next;
 	int64_t dst_next; /* count: the target offset of the next source record */
+	/* shared: */
+	struct batch_head batch; /* at hand */
+	bool sequence_known;
+	int32_t sequence; /* of the next record of ours */
+	int16_t epoch;    /* then */
+	int64_t skip;     /* records gone since the last of the list; -1: not known how many */
+	size_t skip_at;   /* while the source is read: the next of the skips */
 	struct runs *found;
 	struct align_result result;
 };
@@ -144,15 +160,63 @@ static enum err tail_add(struct tail *t, const struct record *r, bool no_timesta
 	return ERR_OK;
 }
 
+static enum err tail_skip(struct tail *t, int64_t n)
+{
+	struct tail_skip *skips = grow(t->skips, t->skips_n, &t->skips_cap, sizeof *skips);
+	if (skips == NULL)
+		return ERR_NOMEM;
+	t->skips = skips;
+	t->skips[t->skips_n++] = (struct tail_skip){.at = t->n, .n = n};
+	return ERR_OK;
+}
+
 /* The object */
+
+static void align_done(struct align *a, int64_t src)
+{
+	a->need = ALIGN_DONE;
+	a->result.src = src;
+	a->src_next = src;
+}
+
+static void mismatch(struct align *a)
+{
+	a->need = ALIGN_MISMATCH;
+}
+
+/* All of the target that is wanted was read. */
+static void target_end(struct align *a)
+{
+	const struct tail *t = &a->tail;
+	bool all = a->o.match || a->o.verify;
+	int64_t first = all ? a->o.dst : t->n > 0 ? tail_offset(t, 0) : a->o.dst_end;
+	a->result.holes = (int64_t)t->n != a->o.dst_end - first;
+	a->need = ALIGN_SOURCE;
+	if (a->o.shared && t->n == 0 && t->skips_n == 0)
+		align_done(a, a->o.src);
+}
+
+/* Read the last batch that is ours first, if the target still has that place; then go on at T. */
+static void shared_begin(struct align *a)
+{
+	if (a->o.anchor >= a->o.target_start && a->o.anchor < a->o.dst)
+		a->target_next = a->o.anchor;
+	else if (a->target_next < a->o.target_start)
+		a->target_next = a->o.target_start;
+	a->sequence_known = a->o.sequence >= 0;
+	a->sequence = a->o.sequence;
+	a->epoch = a->o.producer_epoch;
+	if (a->target_next >= a->o.dst_end)
+		target_end(a);
+}
 
 enum err align_new(const struct align_options *o, struct align **out)
 {
-	assert(o->src >= 0 && o->dst >= 0 && o->dst < o->dst_end);
+	assert(o->src >= 0 && o->dst >= 0 && o->dst + !o->shared <= o->dst_end);
 	size_t max = o->records_max == 0 ? ALIGN_RECORDS_MAX : o->records_max;
 	*out = NULL;
-	bool all = o->match || o->verify;
-	if (all && (uint64_t)(o->dst_end - o->dst) > max)
+	bool all = o->match || o->verify || o->shared;
+	if (all && !o->shared && (uint64_t)(o->dst_end - o->dst) > max)
 		return ERR_LIMIT;
 	struct align *a = mem_zalloc(1, sizeof *a);
 	if (a == NULL)
@@ -165,10 +229,14 @@ enum err align_new(const struct align_options *o, struct align **out)
 	}
 	a->o = *o;
 	a->need = ALIGN_TARGET;
+	a->o.verify = o->verify || (o->shared && !o->match);
 	a->tail.max = max;
 	a->target_next = all ? o->dst : o->dst_end - 1;
 	a->src_next = o->src;
 	a->dst_next = o->dst;
+	a->result.dst_end = o->dst_end;
+	if (o->shared)
+		shared_begin(a);
 	*out = a;
 	return ERR_OK;
 }
@@ -180,6 +248,7 @@ void align_free(struct align *a)
 	runs_free(a->found);
 	mem_free(a->tail.hashes);
 	mem_free(a->tail.breaks);
+	mem_free(a->tail.skips);
 	mem_free(a);
 }
 
@@ -202,13 +271,6 @@ const struct align_result *align_result(const struct align *a)
 {
 	assert(a->need == ALIGN_DONE || a->need == ALIGN_MISMATCH);
 	return &a->result;
-}
-
-static void align_done(struct align *a, int64_t src)
-{
-	a->need = ALIGN_DONE;
-	a->result.src = src;
-	a->src_next = src;
 }
 
 /* Records */
@@ -249,32 +311,106 @@ static int64_t last_offset(const struct batch_head *h)
 
 /* The target */
 
+/* There is no room for the batch's records: explain what is held, and the rest another time. */
+static bool shared_part(struct align *a, const struct batch_head *h)
+{
+	if (a->tail.n == 0 || h->count <= 0 || (size_t)h->count <= a->tail.max - a->tail.n)
+		return false;
+	a->o.dst_end = a->result.dst_end = h->base_offset;
+	target_end(a);
+	return true;
+}
+
+/* The next sequence of ours that is there is this one: those before it are gone. */
+static void shared_sequence(struct align *a, int32_t sequence, int16_t epoch)
+{
+	if (a->sequence_known && epoch != a->epoch)
+		a->sequence = 0; /* each epoch of ours begins with it */
+	int64_t gone = ((uint32_t)sequence - (uint32_t)a->sequence) & INT32_MAX;
+	if (!a->sequence_known)
+		a->skip = -1; /* whether some of ours stood before it cannot be seen */
+	else if (a->skip >= 0)
+		a->skip += gone;
+	a->sequence_known = true;
+	a->sequence = sequence;
+	a->epoch = epoch;
+}
+
+/* A batch of a shared target: are its records wanted? What is not ours is passed over. */
+static bool shared_own(struct align *a, const struct batch_head *h, int64_t last)
+{
+	bool anchor = a->o.anchor >= h->base_offset && a->o.anchor <= last;
+	bool own = h->magic >= 2 && h->producer_id == a->o.producer_id && h->base_sequence >= 0;
+	/* T is where a batch ended: if one of ours stands across it, the log is another one. */
+	bool across = h->base_offset < a->o.dst && last >= a->o.dst;
+	if (anchor ? !own : own && across)
+		a->need = ALIGN_LOST;
+	if (!own || a->need == ALIGN_LOST)
+		return false;
+	if (last >= a->o.dst && shared_part(a, h))
+		return false;
+	a->result.own = true;
+	a->result.own_epoch = h->producer_epoch;
+	a->result.own_next = batch_sequence_add(h->base_sequence, h->last_offset_delta + 1);
+	if (last < a->o.dst) {
+		a->sequence_known = true;
+		a->sequence = a->result.own_next;
+		a->epoch = h->producer_epoch;
+		return false;
+	}
+	if (across) {
+		a->sequence_known = true;
+		a->sequence =
+			batch_sequence_add(h->base_sequence, (int32_t)(a->o.dst - h->base_offset));
+		a->epoch = h->producer_epoch;
+	}
+	return true;
+}
+
 static bool target_record(struct align *a, const struct record *r, bool no_timestamp, enum err *e)
 {
 	if (r->offset >= a->o.dst_end)
 		return false;
+	if (a->o.shared) {
+		const struct batch_head *h = &a->batch;
+		shared_sequence(
+			a,
+			batch_sequence_add(h->base_sequence, (int32_t)(r->offset - h->base_offset)),
+			h->producer_epoch);
+		if (a->skip != 0) {
+			*e = tail_skip(&a->tail, a->skip);
+			if (*e != ERR_OK)
+				return false;
+		}
+		a->skip = 0;
+		a->sequence = batch_sequence_add(a->sequence, 1);
+	}
 	*e = tail_add(&a->tail, r, no_timestamp);
 	return *e == ERR_OK;
 }
 
-static void mismatch(struct align *a)
+/* `last` is done: where to read next. Behind the batch with the anchor that is T. */
+static void target_passed(struct align *a, int64_t last)
 {
-	a->need = ALIGN_MISMATCH;
-}
-
-static void target_end(struct align *a)
-{
-	const struct tail *t = &a->tail;
-	bool all = a->o.match || a->o.verify;
-	int64_t first = all ? a->o.dst : t->n > 0 ? tail_offset(t, 0) : a->o.dst_end;
-	a->result.holes = (int64_t)t->n != a->o.dst_end - first;
-	a->need = ALIGN_SOURCE;
+	if (last >= a->target_next)
+		a->target_next = last + 1;
+	if (a->o.shared && a->target_next < a->o.dst)
+		a->target_next = a->o.dst;
 }
 
 static enum err target_batch(struct align *a, const struct batch_head *h, struct bytes whole,
 			     struct errmsg *why)
 {
 	int64_t last = last_offset(h);
+	if (a->o.shared) {
+		bool beyond = h->base_offset >= a->o.dst_end;
+		if (last < a->target_next)
+			return ERR_OK;
+		if (beyond || !shared_own(a, h, last)) {
+			target_passed(a, beyond ? h->base_offset - 1 : last);
+			return ERR_OK;
+		}
+	}
 	if (last < a->o.dst || h->base_offset >= a->o.dst_end)
 		return ERR_OK;
 	if (h->magic >= 2 && (h->attributes & BATCH_CONTROL)) {
@@ -285,8 +421,9 @@ static enum err target_batch(struct align *a, const struct batch_head *h, struct
 		mismatch(a);
 		return ERR_OK;
 	}
-	if (a->o.verify && (h->magic < 2 || h->producer_id != a->o.producer_id ||
-			    h->producer_epoch != a->o.producer_epoch)) {
+	if (a->o.verify && !a->o.shared &&
+	    (h->magic < 2 || h->producer_id != a->o.producer_id ||
+	     h->producer_epoch != a->o.producer_epoch)) {
 		errmsg_set(&a->result.detail, ERR_MALFORMED,
 			   "the batch at target offset %" PRId64 " is of another producer",
 			   h->base_offset);
@@ -294,14 +431,16 @@ static enum err target_batch(struct align *a, const struct batch_head *h, struct
 		mismatch(a);
 		return ERR_OK;
 	}
-	bool all = a->o.match || a->o.verify;
+	bool all = (a->o.match || a->o.verify) && a->target_next > a->o.dst;
 	const struct each each = {target_record, all ? a->target_next : a->o.dst};
 	bool no_timestamp = h->attributes & BATCH_LOG_APPEND_TIME;
 	enum err e = ERR_OK;
+	a->batch = *h;
 	if (last >= each.from)
 		e = decode_batch(a, whole, no_timestamp, &each, why);
-	if (last >= a->target_next)
-		a->target_next = last + 1;
+	if (e == ERR_OK && a->o.shared)
+		shared_sequence(a, a->result.own_next, h->producer_epoch);
+	target_passed(a, last);
 	return e;
 }
 
@@ -323,9 +462,13 @@ enum err align_feed_target(struct align *a, struct bytes records, struct errmsg 
 	}
 	if (e != ERR_OK)
 		return errmsg_wrap(why, e, "the target's tail");
-	if (a->need == ALIGN_TARGET && a->target_next >= a->o.dst_end)
+	if (a->need == ALIGN_TARGET && a->target_next >= a->o.dst_end) {
+		/* Records that were sent after the last that is left. */
+		if (a->o.shared && a->skip > 0)
+			e = tail_skip(&a->tail, a->skip);
 		target_end(a);
-	return ERR_OK;
+	}
+	return e;
 }
 
 void align_end_target(struct align *a)
@@ -394,6 +537,64 @@ static enum err count_batch(struct align *a, const struct batch_head *h, struct 
 	return e;
 }
 
+/* Shared */
+
+static bool shared_all(const struct align *a)
+{
+	return a->at == a->tail.n && a->skip_at == a->tail.skips_n;
+}
+
+/* The next record of ours must be this one, unless it is one of those that are gone. */
+static bool shared_record(struct align *a, const struct record *r, bool no_timestamp, enum err *e)
+{
+	(void)no_timestamp;
+	const struct tail *t = &a->tail;
+	if (shared_all(a)) {
+		align_done(a, r->offset);
+		return false;
+	}
+	struct tail_skip *skip = a->skip_at < t->skips_n ? &t->skips[a->skip_at] : NULL;
+	struct hashes h = hashes_of(t, r);
+	bool is = a->at < t->n && tail_is(t, a->at, &h);
+	if (skip != NULL && skip->at == a->at && (skip->n > 0 || !is)) {
+		a->result.records++;
+		if (skip->n > 0 && --skip->n == 0)
+			a->skip_at++;
+		return true;
+	}
+	if (skip != NULL && skip->at == a->at)
+		a->skip_at++;
+	if (!is) {
+		errmsg_set(&a->result.detail, ERR_MALFORMED,
+			   "the record at target offset %" PRId64
+			   " is not the one at source offset %" PRId64
+			   ", of which it should be the copy",
+			   tail_offset(t, a->at), r->offset);
+		mismatch(a);
+		return false;
+	}
+	*e = runs_append(a->found, r->offset, tail_offset(t, a->at), 1);
+	if (*e != ERR_OK)
+		return false;
+	a->at++;
+	a->result.records++;
+	a->result.verified++;
+	return true;
+}
+
+static enum err shared_batch(struct align *a, const struct batch_head *h, struct bytes whole,
+			     struct errmsg *why)
+{
+	const struct each each = {shared_record, a->src_next};
+	enum err e = decode_batch(a, whole, false, &each, why);
+	if (e == ERR_OK && a->need == ALIGN_SOURCE) {
+		a->src_next = last_offset(h) + 1;
+		if (shared_all(a))
+			align_done(a, a->src_next);
+	}
+	return e;
+}
+
 /* Match */
 
 static bool match_record(struct align *a, const struct record *r, bool no_timestamp, enum err *e)
@@ -443,11 +644,14 @@ static enum err source_batch(struct align *a, struct aborted_filter *aborted,
 		return ERR_MALFORMED;
 	if (last_offset(h) < a->src_next)
 		return ERR_OK;
-	if (verdict != ABORTED_KEEP || (h->magic >= 2 && h->count == 0)) {
+	if (verdict != ABORTED_KEEP || (h->magic >= 2 && h->count == 0) ||
+	    (a->o.is_copy != NULL && a->o.is_copy(a->o.arg, h))) {
 		a->src_next = last_offset(h) + 1;
 		return ERR_OK;
 	}
-	return a->o.match ? match_batch(a, h, whole, why) : count_batch(a, h, whole, why);
+	if (a->o.match)
+		return match_batch(a, h, whole, why);
+	return a->o.shared ? shared_batch(a, h, whole, why) : count_batch(a, h, whole, why);
 }
 
 enum err align_feed_source(struct align *a, struct bytes records,
@@ -484,10 +688,12 @@ void align_end_source(struct align *a)
 		align_done(a, a->src_next);
 		return;
 	}
+	int64_t copied = a->o.shared ? (int64_t)a->tail.n : a->o.dst_end - a->o.dst;
+	int64_t found = a->o.shared ? (int64_t)a->at : a->dst_next - a->o.dst;
 	errmsg_set(&a->result.detail, ERR_MALFORMED,
 		   "the target holds %" PRId64 " records from offset %" PRId64
 		   " on, the source only %" PRId64 " from offset %" PRId64 " on",
-		   a->o.dst_end - a->o.dst, a->o.dst, a->dst_next - a->o.dst, a->o.src);
+		   copied, a->o.dst, found, a->o.src);
 	mismatch(a);
 }
 

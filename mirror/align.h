@@ -14,6 +14,14 @@
  *           is a subsequence of what was copied. Each source record is looked for among the
  *           target's that remain; the first that is not there was not copied.
  *
+ * Where others may write to the target too (a *shared* partition, partition_shared.c), offsets say
+ * nothing about how much was copied: of T..L-1 only the batches of this link's producer count, all
+ * others are passed over, and all of the link's own records are compared. The sequences of these
+ * batches count the records that this link ever sent, so what retention or compaction has removed
+ * of them at the target is known by number: as many records of the source are passed over. L may be
+ * T: then only the link's last batch below T is looked at, which every shared alignment does first.
+ * It tells the sequence to go on with, and if the target lost it.
+ *
  * Records are compared by 63 bits of hash over timestamp, key, value and headers. Records that
  * differ by chance have equal hashes with a probability of 2^-63 a comparison; somebody who makes
  * collisions on purpose spoils only the copy of his own records.
@@ -32,6 +40,7 @@
 #include "lib/base/err.h"
 
 struct align;
+struct batch_head;
 struct fetch_response_aborted_transaction;
 
 /* Most target records that are held, by default: 8 bytes each. */
@@ -45,6 +54,17 @@ struct align_options {
 	bool verify;
 	int64_t producer_id;
 	int16_t producer_epoch;
+	/* Others write to the target too. Their batches are passed over, `verify` is meant (unless
+	 * `match`), and dst == dst_end is allowed. A batch is ours by its producer id alone: its
+	 * epoch may be an earlier one of ours. */
+	bool shared;
+	int64_t anchor; /* shared: offset of the last record that we know to be ours; -1 none */
+	int64_t target_start; /* shared: the target has nothing below */
+	int32_t sequence;     /* shared: that of our first record behind T, in `producer_epoch`; -1:
+				 not known but from the batch at the anchor */
+	/* The source holds copies that are not to be copied back: is this batch one? NULL: none. */
+	bool (*is_copy)(void *arg, const struct batch_head *h);
+	void *arg;
 	size_t decode_max;  /* bytes that one decompressed batch may have */
 	size_t records_max; /* target records to hold; 0: ALIGN_RECORDS_MAX */
 };
@@ -54,6 +74,8 @@ enum align_need {
 	ALIGN_TARGET,   /* read the target from align_target_next and feed it */
 	ALIGN_SOURCE,   /* fetch the source from align_source_next and feed it */
 	ALIGN_DONE,     /* the result is there */
+	ALIGN_LOST,     /* shared: another batch than ours stands at `anchor`: the target lost its
+			   tail, and others wrote since */
 	ALIGN_MISMATCH, /* what the target holds is no copy of the source: another writer, or not
 			   the log that it was; `detail` of the result says what was found */
 };
@@ -63,13 +85,18 @@ struct align_result {
 	int64_t records;        /* records known to be copied: counted, or matched */
 	int64_t verified;       /* of these, how many were compared by content */
 	int64_t compacted_away; /* match: target records whose source is gone */
-	bool holes;             /* the target's tail has offsets without a record */
-	bool foreign;           /* verify: a batch of another producer is the mismatch */
-	struct errmsg detail;   /* of ALIGN_MISMATCH */
+	int64_t dst_end;        /* what was explained: L, or less where too many records were to be
+				   held at once (shared only): align again from there */
+	bool own;               /* shared: a batch of ours was seen; the last of them: */
+	int16_t own_epoch;
+	int32_t own_next;     /* the sequence that follows it */
+	bool holes;           /* the target's tail has offsets without a record */
+	bool foreign;         /* verify: a batch of another producer is the mismatch */
+	struct errmsg detail; /* of ALIGN_MISMATCH */
 };
 
-/* 0 <= src, 0 <= dst < dst_end. ERR_NOMEM. ERR_LIMIT: matching (or verifying) needs more records
- * than may be held. Begins with ALIGN_TARGET. */
+/* 0 <= src, 0 <= dst < dst_end (shared: <=). ERR_NOMEM. ERR_LIMIT: matching (or verifying) needs
+ * more records than may be held. Begins with ALIGN_TARGET (shared: or it is done). */
 enum err align_new(const struct align_options *o, struct align **out) ERR_MUST_USE;
 void align_free(struct align *a);
 

@@ -30,6 +30,8 @@ struct load {
 	size_t clusters_n;
 	struct link_draft *links;
 	size_t links_n;
+	struct link_draft *elsewhere; /* enabled, for a process with other --clusters */
+	size_t elsewhere_n;
 	size_t (*ends)[2]; /* of each link: indexes of its source and target in clusters */
 };
 
@@ -129,8 +131,10 @@ static void load_link(struct load *l, const char *name)
 		return;
 	d.link.name = name;
 	config_check_link(l->c, &d, l->warnings);
-	if (!is_target_wanted(l->src, d.target))
+	if (!is_target_wanted(l->src, d.target)) {
+		l->elsewhere[l->elsewhere_n++] = d;
 		return;
+	}
 	l->ends[l->links_n][0] = load_end(l, name, d.source, true);
 	l->ends[l->links_n][1] = load_end(l, name, d.target, false);
 	l->links[l->links_n++] = d;
@@ -175,9 +179,10 @@ static enum err load_links(struct load *l)
 		return ERR_OK;
 	}
 	l->links = mem_zalloc(n, sizeof *l->links);
+	l->elsewhere = mem_zalloc(n, sizeof *l->elsewhere);
 	l->ends = mem_zalloc(n, sizeof *l->ends);
 	l->clusters = mem_zalloc(n * 2, sizeof *l->clusters);
-	if (l->links == NULL || l->ends == NULL || l->clusters == NULL)
+	if (l->links == NULL || l->elsewhere == NULL || l->ends == NULL || l->clusters == NULL)
 		return ERR_NOMEM;
 	for (size_t i = 0; i < n; i++)
 		load_link(l, names[i]);
@@ -217,6 +222,28 @@ static enum err keep(struct load *l, const struct mirror_draft *m)
 	return ERR_OK;
 }
 
+static bool is_reverse(const struct link_draft *a, const struct link_draft *b)
+{
+	return strcmp(a->source, b->target) == 0 && strcmp(a->target, b->source) == 0 &&
+	       b->link.policy != POLICY_DEFAULT;
+}
+
+/* Which links have one that goes the other way under equal names? */
+static void find_pairs(struct load *l)
+{
+	for (size_t i = 0; i < l->links_n; i++) {
+		struct link_draft *d = &l->links[i];
+		bool found = false;
+		for (size_t k = 0; k < l->links_n; k++)
+			found = found || is_reverse(d, &l->links[k]);
+		for (size_t k = 0; k < l->elsewhere_n; k++)
+			found = found || is_reverse(d, &l->elsewhere[k]);
+		d->link.two_way = d->link.policy != POLICY_DEFAULT &&
+				  (d->link.two_way_mode == TWO_WAY_ON ||
+				   (d->link.two_way_mode == TWO_WAY_AUTO && found));
+	}
+}
+
 static enum err load_all(struct load *l, struct errmsg *why)
 {
 	struct mirror_draft m = {.log_level = 0};
@@ -234,8 +261,10 @@ static enum err load_all(struct load *l, struct errmsg *why)
 	e = load_links(l);
 	if (e == ERR_OK)
 		e = config_result(l->c, l->warnings, why);
-	if (e == ERR_OK)
+	if (e == ERR_OK) {
+		find_pairs(l);
 		config_check_together(l->links, l->links_n, l->warnings);
+	}
 	return e == ERR_OK ? keep(l, &m) : e;
 }
 
@@ -256,6 +285,7 @@ enum err mirror_config_load(const struct config_source *src, struct mirror_confi
 		arena_fini(&out->arena);
 	}
 	mem_free(l.links);
+	mem_free(l.elsewhere);
 	mem_free(l.ends);
 	mem_free(l.clusters);
 	return e;

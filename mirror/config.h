@@ -13,6 +13,8 @@
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
 
+enum mirror_two_way { TWO_WAY_AUTO, TWO_WAY_ON, TWO_WAY_OFF };
+
 enum mirror_policy { POLICY_DEFAULT, POLICY_IDENTITY, POLICY_LEGACY };
 
 /* How to reach one cluster. */
@@ -45,6 +47,10 @@ struct link_config {
 	const struct cluster_config *source, *target;
 	const char *topics, *topics_exclude; /* comma lists of patterns, MM2's rules */
 	enum mirror_policy policy;
+	enum mirror_two_way two_way_mode; /* as set */
+	/* Another link copies the same topics the other way under equal names, here or in another
+	 * process: `two_way_mode` is on, or it is auto and the file has that link. */
+	bool two_way;
 	const char *separator;
 	bool internal_separator;         /* replication.policy.internal.topic.separator.enabled */
 	int16_t replication_factor;      /* of created topics; -1: the target's default */

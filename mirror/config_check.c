@@ -7,7 +7,7 @@
 
 #include "mirror/naming.h"
 
-enum { MEMORY_MIN = 16 * 1024 * 1024, ALIAS_MAX = 100, SEPARATOR_MAX = 16 };
+enum { MEMORY_MIN = 16 * 1024 * 1024, ALIAS_MAX = 100, SEPARATOR_MAX = 16, CHECK_LINKS_MAX = 1024 };
 
 static bool port_ok(const char *s, bool zero)
 {
@@ -155,6 +155,12 @@ void config_check_link(struct config *c, const struct link_draft *d, FILE *warni
 			     link->name, link->separator);
 		break;
 	}
+	if (link->two_way_mode == TWO_WAY_ON && link->policy == POLICY_DEFAULT)
+		config_fault(
+			c,
+			"link %s: two_way = on is for links that keep topic names; with naming = "
+			"default names tell where a topic came from, and nothing goes round",
+			link->name);
 	if (*link->topics == '\0')
 		fprintf(warnings, "link %s: no topics are set, so none are copied\n", link->name);
 	check_patterns(c, link->name, "topics", link->topics);
@@ -162,23 +168,105 @@ void config_check_link(struct config *c, const struct link_draft *d, FILE *warni
 	check_patterns(c, link->name, "excluded topic settings", link->config_exclude);
 }
 
+/* Both ways under equal names. */
+static void check_pair(const struct link_draft *a, const struct link_draft *b, FILE *warnings)
+{
+	const struct link_draft *const links[] = {a, b};
+	for (size_t i = 0; i < 2; i++)
+		if (!links[i]->link.two_way)
+			fprintf(warnings,
+				"links %s and %s keep topic names, and %s has two_way = off: a "
+				"topic "
+				"that both copy would go round in circles\n",
+				a->link.name, b->link.name, links[i]->link.name);
+	if (a->link.sync_configs && b->link.sync_configs)
+		fprintf(warnings,
+			"links %s and %s both have sync_configs: a topic setting that is changed "
+			"at one "
+			"cluster only may be undone by the other's; set sync_configs = false for "
+			"one\n",
+			a->link.name, b->link.name);
+}
+
+/* Groups of clusters that are connected: `up` leads from each to its group's first. */
+struct groups {
+	const char *names[2 * CHECK_LINKS_MAX];
+	size_t up[2 * CHECK_LINKS_MAX];
+	size_t n;
+};
+
+static size_t group_of(struct groups *g, const char *name)
+{
+	size_t i = 0;
+	while (i < g->n && strcmp(g->names[i], name) != 0)
+		i++;
+	if (i == g->n) {
+		g->names[i] = name;
+		g->up[i] = i;
+		g->n++;
+	}
+	while (g->up[i] != i)
+		i = g->up[i];
+	return i;
+}
+
+/* Do links before the i-th connect the same two clusters, in either direction? */
+static bool connected_before(const struct link_draft *links, size_t i)
+{
+	const struct link_draft *b = &links[i];
+	for (size_t k = 0; k < i; k++) {
+		const struct link_draft *a = &links[k];
+		bool same =
+			(strcmp(a->source, b->source) == 0 && strcmp(a->target, b->target) == 0) ||
+			(strcmp(a->source, b->target) == 0 && strcmp(a->target, b->source) == 0);
+		if (same && a->link.policy != POLICY_DEFAULT)
+			return true;
+	}
+	return false;
+}
+
+/* Links that keep names and connect three or more clusters to a ring: a record has two ways. */
+static void check_rings(const struct link_draft *links, size_t n, FILE *warnings)
+{
+	struct groups g = {.n = 0};
+	for (size_t i = 0; i < n && i < CHECK_LINKS_MAX; i++) {
+		if (links[i].link.policy == POLICY_DEFAULT || connected_before(links, i))
+			continue;
+		size_t a = group_of(&g, links[i].source), b = group_of(&g, links[i].target);
+		if (a == b)
+			fprintf(warnings,
+				"links around %s keep topic names and connect three or more "
+				"clusters in a "
+				"ring: records of a topic that all of them copy would arrive "
+				"twice, or go "
+				"round in circles\n",
+				links[i].link.name);
+		g.up[b] = a;
+	}
+}
+
 void config_check_together(const struct link_draft *links, size_t n, FILE *warnings)
 {
 	for (size_t i = 0; i < n; i++) {
+		const struct link_draft *a = &links[i];
+		if (a->link.policy == POLICY_DEFAULT)
+			continue;
 		for (size_t k = i + 1; k < n; k++) {
-			const struct link_draft *a = &links[i], *b = &links[k];
-			if (a->link.policy == POLICY_DEFAULT || b->link.policy == POLICY_DEFAULT)
+			const struct link_draft *b = &links[k];
+			if (b->link.policy == POLICY_DEFAULT)
 				continue;
 			if (strcmp(a->source, b->target) == 0 && strcmp(a->target, b->source) == 0)
-				fprintf(warnings,
-					"links %s and %s keep topic names: a topic that both copy "
-					"would go round in circles\n",
-					a->link.name, b->link.name);
+				check_pair(a, b, warnings);
 			else if (strcmp(a->target, b->target) == 0)
 				fprintf(warnings,
 					"links %s and %s keep topic names: a topic that both copy "
-					"would be refused by one of them (FOREIGN_WRITE)\n",
-					a->link.name, b->link.name);
+					"%s\n",
+					a->link.name, b->link.name,
+					a->link.two_way && b->link.two_way
+						? "holds the records of both"
+						: "would be refused by one of them "
+						  "(FOREIGN_WRITE)");
 		}
 	}
+	check_rings(links, n, warnings);
 }

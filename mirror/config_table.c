@@ -16,6 +16,7 @@ const char *const config_table_mechanisms[] = {"none", "PLAIN", "SCRAM-SHA-256",
 
 /* The index is the field's value. */
 static const char *const isolation[] = {"read_uncommitted", "read_committed", NULL};
+static const char *const two_ways[] = {"auto", "on", "off", NULL};
 static const char *const policies[] = {"default", "identity", "legacy", NULL};
 static const char *const defaults_from[] = {"target", "source", NULL};
 static const char *const starts[] = {"earliest", "latest", NULL};
@@ -101,6 +102,8 @@ static const struct config_row rows[] = {
 	 .help = "Copy MM2's heartbeats topics whatever `topics` says."},
 	{LINK(link.policy), .key = "naming", .type = CONFIG_ENUM, .words = policies, .def = "default",
 	 .help = "Names on the target: default puts the source's name in front, the others keep the name."},
+	{LINK(link.two_way_mode), .key = "two_way", .type = CONFIG_ENUM, .words = two_ways, .def = "auto",
+	 .help = "Another link copies the same topics back under equal names: leave out what it wrote, let others write to the target; auto: if this file has that link."},
 	{LINK(link.separator), .key = "separator", .type = CONFIG_STRING, .def = ".",
 	 .help = "Stands between the source's name and the topic's."},
 	{LINK(link.internal_separator), .key = "internal_separator", .type = CONFIG_BOOL, .def = "true",

@@ -109,6 +109,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.target_topic = t->target_name,
 		.start_latest = k->config->start_latest,
 		.read_committed = k->config->source->read_committed,
+		.two_way = k->config->two_way,
 		.target_max_batch = DEFAULT_MAX_BATCH,
 		.queue_high = budget / 2,
 		.queue_low = budget / 4,
@@ -224,6 +225,7 @@ static void on_source_metadata(void *arg)
 {
 	struct link *k = arg;
 	topics_on_metadata(k->topics);
+	two_way_on_metadata(k);
 	source_on_metadata(k->source);
 }
 
@@ -236,6 +238,7 @@ static void on_target_metadata(void *arg)
 }
 
 static void load_again(void *arg);
+static void begin(struct link *k);
 
 static void on_loaded(void *arg, enum err e, const struct errmsg *why)
 {
@@ -253,6 +256,15 @@ static void on_loaded(void *arg, enum err e, const struct errmsg *why)
 		return;
 	}
 	errmsg_set(&k->load_problem, ERR_OK, "%s", "");
+	k->loaded = true;
+	begin(k);
+}
+
+/* All tables are there: partitions start. */
+static void begin(struct link *k)
+{
+	if (!k->loaded || k->started || k->stopping || !two_way_ready(k, NULL))
+		return;
 	k->started = true;
 	k->last_progress_ms = loop_now_ms(k->loop);
 	log_event(loop_log(k->loop), LOG_INFO, "link_started", LOG_S("link", k->config->name),
@@ -292,6 +304,8 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 		e = prober_new(k, &k->prober);
 	if (e == ERR_OK)
 		e = journal_new(k, &k->journal);
+	if (e == ERR_OK)
+		e = two_way_new(k, begin);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "link %s: %s", k->config->name, err_text(e));
 	return topics_new(k->loop, k->config, k->source_client, k->target_client, &topic_events, k,
@@ -438,6 +452,7 @@ void link_free(struct link *k)
 		link_stop(k);
 	topics_free(k->topics);
 	source_free(k->source);
+	two_way_stop(k);
 	forget_slots(k);
 	settle(k);
 	/* What completed meanwhile may have asked again. */
@@ -445,6 +460,7 @@ void link_free(struct link *k)
 	sender_free(k->sender);
 	prober_free(k->prober);
 	journal_free(k->journal);
+	two_way_free(k);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))
@@ -509,7 +525,14 @@ static void link_judge(struct link *k)
 		return;
 	}
 	if (!k->started) {
-		link_set_state(k, STATE_STARTING, k->load_problem.text);
+		if (k->loaded && !two_way_ready(k, &why))
+			link_set_state(k, STATE_STARTING, why.text);
+		else
+			link_set_state(k, STATE_STARTING, k->load_problem.text);
+		return;
+	}
+	if (two_way_problem(k, &why)) {
+		link_set_state(k, STATE_SOURCE_UNAVAILABLE, why.text);
 		return;
 	}
 	enum mirror_state worst = STATE_ACTIVE;

@@ -138,6 +138,11 @@ static bool host_read_target(void *ctx, struct partition *p, int64_t offset)
 	return true;
 }
 
+static enum origin_verdict host_origin(void *ctx, struct partition *p, const struct batch_head *h)
+{
+	return two_way_origin(ctx, slot_of(p), h);
+}
+
 static void host_retry_in(void *ctx, struct partition *p, int64_t ms)
 {
 	(void)ctx;
@@ -188,6 +193,7 @@ const struct partition_host link_host = {
 	.rebatch = host_rebatch,
 	.count = host_count,
 	.read_target = host_read_target,
+	.origin = host_origin,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
 	.changed = host_changed,

@@ -14,6 +14,7 @@
 #include "mirror/config.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
+#include "mirror/origin.h"
 #include "mirror/partition.h"
 #include "mirror/topics.h"
 
@@ -44,6 +45,10 @@ struct slot {
 	size_t fetch_at;  /* its place in the lane's list of those */
 	struct slot *fetch_next;
 	bool fetch_queued; /* in its lane's or the source's list of those to resume */
+
+	/* two_way.c */
+	struct slot *origin_next;
+	bool origin_queued; /* in the link's list of those that wait for the origin of a batch */
 
 	/* sender.c */
 	struct send_lane *send_lane; /* where its batches in flight are */
@@ -85,6 +90,12 @@ struct link {
 	struct sender *sender;
 	struct prober *prober;
 	struct journal *journal;
+	struct reverse *reverse; /* with `two_way`; NULL: not followed */
+	struct origin *origin;   /* with `two_way` */
+	struct slot *origin_slots;
+	struct reverse_watch reverse_watch;
+	void (*two_way_begin)(struct link *k);
+	bool loaded;         /* run tables are loaded */
 	struct map *entries; /* source topic name -> struct topic_entry */
 	struct loop_timer *tick, *load_retry;
 	struct errmsg load_problem;
@@ -92,7 +103,7 @@ struct link {
 	size_t calls; /* requests of the link itself that are not answered yet */
 	int64_t producer_id;
 	int16_t producer_epoch;
-	bool started; /* run tables are loaded: partitions may start */
+	bool started; /* run tables are loaded, the reverse ones too: partitions may start */
 	bool stopping;
 	const char *held; /* why new topics are held; NULL: they are not */
 	enum mirror_state state;
@@ -104,6 +115,21 @@ struct link {
 /* ---- link_host.c ---- */
 /* `host_ctx` is the struct link, a partition's `host_data` its slot. */
 extern const struct partition_host link_host;
+
+/* ---- two_way.c ---- */
+/* With the setting `two_way`: follow the other link's tables, and ask who wrote a batch. Else
+ * nothing is made. `begin` is called when two_way_ready becomes true. ERR_NOMEM, ERR_LIMIT (a name
+ * that is too long). */
+enum err two_way_new(struct link *k, void (*begin)(struct link *k)) ERR_MUST_USE;
+/* Before the clients are freed, and after. */
+void two_way_stop(struct link *k);
+void two_way_free(struct link *k);
+void two_way_on_metadata(struct link *k);
+/* False: partitions may not start yet, `why` says what is waited for. */
+bool two_way_ready(const struct link *k, struct errmsg *why);
+/* True: batches wait whose origin cannot be asked about; `why`. */
+bool two_way_problem(const struct link *k, struct errmsg *why);
+enum origin_verdict two_way_origin(struct link *k, struct slot *slot, const struct batch_head *h);
 
 /* ---- source.c ---- */
 enum err source_new(struct link *k, struct source **out) ERR_MUST_USE;

@@ -37,6 +37,7 @@ struct partition *partition_new(const struct partition_env *env, int32_t index, 
 		return NULL;
 	}
 	p->env = env;
+	p->shared = env->two_way;
 	p->runs_budget = runs_budget;
 	p->index = index;
 	p->phase = PHASE_IDLE;
@@ -134,6 +135,7 @@ static void drained_after_fault(struct partition *p)
 static void leave_copying(struct partition *p)
 {
 	fetch_stop(p);
+	p->origin_waits = false;
 	partition_drop_waiting(p);
 	align_free(p->align);
 	p->align = NULL;
@@ -167,7 +169,7 @@ void partition_fault(struct partition *p, enum mirror_state state, enum err caus
 
 /* Probe again without a visible fault: something raced with us, and the target's tail will tell
  * what. */
-static void reprobe(struct partition *p, enum err cause)
+void partition_reprobe(struct partition *p, enum err cause)
 {
 	p->end_known = false;
 	if (p->phase == PHASE_DRAIN || p->phase == PHASE_STOPPED)
@@ -266,6 +268,9 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 	p->src_next = p->src_acked = src;
 	p->next_epoch = p->last_epoch;
 	p->dst_next = p->dst_acked = dst;
+	p->ack_sequence = p->sequence;
+	p->ack_known = true;
+	p->own_back = 0;
 	/* The table says where we are even if it holds no run yet. */
 	runs_advance_source(p->runs, src);
 	runs_advance_target(p->runs, dst);
@@ -338,7 +343,7 @@ void partition_on_target_topic(struct partition *p)
 	p->target_made_again = true;
 	p->tail_checked = false;
 	if (p->phase == PHASE_COPY) {
-		reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
+		partition_reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
 	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
 		partition_set_state(p, STATE_STARTING, "the target topic was made again");
 		partition_probe(p);
@@ -353,7 +358,8 @@ void partition_on_target_config(struct partition *p)
 
 void partition_want_more(struct partition *p)
 {
-	if (p->phase != PHASE_COPY || p->fetching || partition_held_bytes(p) >= p->env->queue_high)
+	if (p->phase != PHASE_COPY || p->fetching || p->origin_waits ||
+	    partition_held_bytes(p) >= p->env->queue_high)
 		return;
 	p->fetching = true;
 	p->env->host->fetch(p->env->host_ctx, p, p->src_next,
@@ -507,7 +513,7 @@ void partition_on_heard(struct partition *p)
 	judge_progress(p);
 }
 
-static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset)
+void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 {
 	enum err e = append_spans(p, u, base_offset);
 	/* The order of units makes a refusal by the table impossible; memory can run out. The next
@@ -521,6 +527,7 @@ static void unit_landed(struct partition *p, struct unit *u, int64_t base_offset
 	}
 	p->src_acked = u->src_end;
 	p->dst_acked = base_offset + u->head.count;
+	p->ack_sequence = batch_sequence_add(p->ack_sequence, u->head.count);
 	p->last_epoch = u->leader_epoch;
 	p->last_timestamp = u->head.max_timestamp;
 	p->writer_known = true;
@@ -555,7 +562,7 @@ static void unit_refused(struct partition *p, const struct unit *u, enum err e,
 	case ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING:
 		if (p->sequence_fault_ms == 0)
 			p->sequence_fault_ms = clock_mono_ms(p->env->clock);
-		reprobe(p, e);
+		partition_reprobe(p, e);
 		return;
 	case ERR_KAFKA_CORRUPT_MESSAGE:
 		partition_fault(
@@ -593,16 +600,28 @@ static void unit_answered(struct partition *p, struct unit *u, const struct errm
 	enum err e = u->answer;
 	int64_t base = u->answer_base;
 
-	if (e == ERR_OK && u->answer_repeated && base == u->dst) {
+	if (p->shared && e == ERR_OK) {
+		if (!u->answer_repeated && partition_shared_in_order(p, u, base)) {
+			partition_landed(p, u, base);
+			return;
+		}
+		/* It stands there since an earlier request, or behind one whose end is not known,
+		 * or the target's log is shorter than it was: only a look tells. If retention has
+		 * removed what it repeats, no look does. */
+		p->settle = true;
+		if (p->sequence_fault_ms == 0)
+			p->sequence_fault_ms = clock_mono_ms(p->env->clock);
+		partition_reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+	} else if (e == ERR_OK && u->answer_repeated && base == u->dst) {
 		/* It stands there since an earlier request. The source may have changed since then,
 		 * and a batch of as many records has the same sequence: only a look tells. */
 		p->settle = true;
-		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+		partition_reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
 	} else if (e == ERR_OK && base == u->dst && u->dst == p->dst_acked) {
-		unit_landed(p, u, base);
+		partition_landed(p, u, base);
 	} else if (e == ERR_OK && p->phase == PHASE_COPY && base > u->dst) {
 		int64_t foreign = base - u->dst;
-		unit_landed(p, u, base);
+		partition_landed(p, u, base);
 		partition_fault(
 			p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 			"%" PRId64
@@ -618,7 +637,7 @@ static void unit_answered(struct partition *p, struct unit *u, const struct errm
 				u->dst, p->env->target_topic, p->index, base);
 	} else if (e == ERR_OK) {
 		/* After a fault: the probe reads what is true. */
-		reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
+		partition_reprobe(p, ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER);
 	} else if (p->phase != PHASE_DRAIN) {
 		unit_refused(p, u, e, why);
 	} else {
@@ -669,7 +688,7 @@ static void fetch_refused(struct partition *p, const struct fetch_result *r)
 	case ERR_KAFKA_OFFSET_OUT_OF_RANGE:
 		/* Retention overtook the mirror, or the source was truncated: the probe tells
 		 * which. */
-		reprobe(p, r->error);
+		partition_reprobe(p, r->error);
 		return;
 	case ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION:
 	case ERR_KAFKA_UNKNOWN_TOPIC_ID:

@@ -25,7 +25,8 @@
  * request of a dead process or a dead connection that arrives late either stands where ours would
  * (then ours is answered as its repetition) or makes ours fail with OUT_OF_ORDER_SEQUENCE_NUMBER;
  * both ways the partition probes again, and compares what it finds with the source if that may have
- * changed. A batch that lands at another offset than expected shows a foreign writer.
+ * changed. A batch that lands at another offset than expected shows a foreign writer; where others
+ * may write too, partition_shared.c has the argument.
  */
 #ifndef FARSHORE_MIRROR_PARTITION_H
 #define FARSHORE_MIRROR_PARTITION_H
@@ -34,6 +35,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/client/fetch.h"
+#include "mirror/origin.h"
 #include "mirror/state.h"
 #include "mirror/unit.h"
 
@@ -89,6 +91,9 @@ struct partition_host {
 	bool (*read_target)(void *host, struct partition *p, int64_t offset);
 	/* Call partition_on_timer in `ms`. */
 	void (*retry_in)(void *host, struct partition *p, int64_t ms);
+	/* Only where the source holds copies that must not go back (`two_way`): who wrote this
+	 * batch of it? ORIGIN_UNKNOWN is followed by partition_on_origin. */
+	enum origin_verdict (*origin)(void *host, struct partition *p, const struct batch_head *h);
 	/* Leaders may have moved. */
 	void (*refresh)(void *host, struct partition *p, bool source);
 	/* The state changed (for the log and the link's own state). */
@@ -103,6 +108,9 @@ struct partition_env {
 	bool compacted;        /* source cleanup.policy contains compact */
 	bool start_latest;
 	bool read_committed;
+	/* Another link copies the same topic the other way, under the same name: what that one
+	 * wrote to the source is not copied, and the target has writers of its own (`shared`). */
+	bool two_way;
 	int32_t target_max_batch;     /* target's max.message.bytes */
 	size_t queue_high, queue_low; /* bytes waiting or in flight in one partition */
 	size_t decode_max;            /* bytes of one decompressed batch on the slow path */
@@ -115,6 +123,7 @@ struct partition_counters {
 	uint64_t records, bytes;
 	uint64_t batches[UNIT_CAUSES_N];
 	uint64_t aborted_batches, control_batches;
+	uint64_t copy_batches;    /* of the link in the other direction */
 	uint64_t faults;          /* times that copying was left for a fault */
 	uint64_t missing_records; /* source offsets known to be lost */
 };
@@ -143,6 +152,13 @@ struct partition {
 	int64_t producer_id;
 	int16_t producer_epoch;
 	int32_t sequence;
+	/* Others write to the target too: see partition_shared.c. */
+	bool shared;
+	int32_t ack_sequence; /* shared: of the batch whose landing counts next */
+	bool ack_known;       /* that is so since this process began to copy */
+	int64_t own_gone_ms;  /* monotonic: since when our last batch cannot be found; 0 */
+	int64_t own_back;     /* records that the search for our last batch went back; 0 */
+	bool origin_waits;    /* fetching waits for the origin of a batch */
 	bool writer_known; /* the target holds a batch of this producer, so it checks sequences */
 
 	struct unit_queue waiting;   /* not yet sent */
@@ -155,14 +171,15 @@ struct partition {
 	bool held;         /* paused: see partition_pause */
 	const char *held_why;
 
-	int64_t align_goal; /* the target end to explain */
-	int64_t align_end;  /* the target end that `align` works towards: all of it, or a part */
-	bool align_verify;  /* each record of it is compared with the source's */
-	bool align_check;   /* it only compares the last batch that the table knows */
-	bool tail_checked;  /* that was done, or could not be, since the process started */
-	bool end_known;     /* paused: all that was sent was acknowledged before, so that the run
+	int64_t align_goal;         /* the target end to explain */
+	int64_t align_target_start; /* shared: where the target's log begins */
+	int32_t align_sequence;     /* shared: of the first record behind the table; -1 unknown */
+	bool align_verify;          /* each record of it is compared with the source's */
+	bool align_check;           /* it only compares the last batch that the table knows */
+	bool tail_checked;          /* that was done, or could not be, since the process started */
+	bool end_known; /* paused: all that was sent was acknowledged before, so that the run
 			       table's end is the end of what was copied */
-	bool settle;        /* what lies behind dst_acked may not be what we sent last */
+	bool settle;    /* what lies behind dst_acked may not be what we sent last */
 	int64_t align_src, align_dst; /* where `align` began */
 	bool align_tail;              /* the sequence follows from the target's last batch */
 	struct align *align;          /* PHASE_ALIGN only */
@@ -226,6 +243,14 @@ void partition_on_producer(struct partition *p, enum err e, const struct errmsg 
 void partition_on_stored(struct partition *p);
 void partition_on_rebatched(struct partition *p, struct rebatch_task *task);
 void partition_on_timer(struct partition *p);
+/* What the host called ORIGIN_UNKNOWN may be known now. */
+void partition_on_origin(struct partition *p);
+/*
+ * From now on others may write to the target partition too: their records are no fault any more
+ * (FOREIGN_WRITE ends), and what this link wrote is told by its producer. Copies stay exact, each
+ * record once and in order. Not taken back.
+ */
+void partition_share(struct partition *p);
 /* The source's topic has another id now, or is gone. */
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id);
 

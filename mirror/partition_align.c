@@ -43,22 +43,22 @@ static void align_done(struct partition *p)
 		partition_begin_copy(p, p->src_acked, p->dst_acked);
 		return;
 	}
-	const struct align_result *r = align_result(p->align);
-	int64_t src = r->src;
+	const struct align_result r = *align_result(p->align);
 	enum err e = align_apply(p->align, p->runs);
 	if (e != ERR_OK) {
 		const struct errmsg why = {""};
 		align_fault(p, e, &why);
 		return;
 	}
-	if (r->records > 0)
+	if (r.records > 0)
 		p->attempt = 0;
 	align_free(p->align);
 	p->align = NULL;
 	p->last_epoch = p->next_epoch;
-	p->src_acked = src;
-	p->dst_acked = p->align_end;
-	if (p->align_end < p->align_goal) {
+	p->src_acked = r.src;
+	p->dst_acked = r.dst_end;
+	if (r.dst_end < p->align_goal) {
+		p->align_sequence = r.own ? r.own_next : p->align_sequence;
 		align_part(p);
 		return;
 	}
@@ -66,10 +66,12 @@ static void align_done(struct partition *p)
 	/* The found part must be durable before it grows: a second crash would find the same again,
 	 * but why wait for it. */
 	p->env->host->store(p->env->host_ctx, p, false);
-	if (p->align_tail)
-		partition_begin_copy(p, src, p->align_end);
+	if (p->shared)
+		partition_shared_aligned(p, &r);
+	else if (p->align_tail)
+		partition_begin_copy(p, r.src, r.dst_end);
 	else
-		partition_take_producer(p, src, p->align_end);
+		partition_take_producer(p, r.src, r.dst_end);
 }
 
 static void align_mismatch(struct partition *p)
@@ -95,7 +97,7 @@ static void align_mismatch(struct partition *p)
 }
 
 /* Ask for what the alignment needs next. */
-static void align_step(struct partition *p)
+void partition_align_step(struct partition *p)
 {
 	switch (align_need(p->align)) {
 	case ALIGN_TARGET:
@@ -108,11 +110,18 @@ static void align_step(struct partition *p)
 		return;
 	case ALIGN_SOURCE:
 		p->src_next = align_source_next(p->align);
+		if (p->origin_waits)
+			return;
 		p->fetching = true;
 		p->env->host->fetch(p->env->host_ctx, p, p->src_next, true);
 		return;
 	case ALIGN_DONE:
 		align_done(p);
+		return;
+	case ALIGN_LOST:
+		align_free(p->align);
+		p->align = NULL;
+		partition_shared_lost(p);
 		return;
 	case ALIGN_MISMATCH:
 		align_mismatch(p);
@@ -138,7 +147,8 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r)
 {
 	int64_t before = align_source_next(p->align);
 	struct errmsg why = {""};
-	enum err e = align_feed_source(p->align, r->records, r->aborted, r->aborted_n, &why);
+	enum err e =
+		align_feed_source(p->align, partition_known(p, r), r->aborted, r->aborted_n, &why);
 	if (e != ERR_OK) {
 		align_fault(p, e, &why);
 		return;
@@ -146,9 +156,9 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r)
 	if (align_source_next(p->align) != before)
 		follow_epoch(p, r->records);
 	if (align_need(p->align) == ALIGN_SOURCE && align_source_next(p->align) == before &&
-	    before >= p->source_lso)
+	    before >= p->source_lso && !p->origin_waits)
 		align_end_source(p->align);
-	align_step(p);
+	partition_align_step(p);
 }
 
 void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end)
@@ -158,12 +168,19 @@ void partition_on_target_read(struct partition *p, enum err e, struct bytes reco
 	if (p->phase != PHASE_ALIGN)
 		return;
 	if (stale) {
-		align_step(p);
+		partition_align_step(p);
 		return;
 	}
 	struct errmsg why = {""};
 	int64_t before = align_target_next(p->align);
-	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
+	if (p->shared && e == ERR_OK && end < p->align_goal) {
+		/* A leader that does not know yet how far it is; behind it may be more of ours. */
+		errmsg_set(&why, e, "its end went back from %" PRId64 " to %" PRId64, p->align_goal,
+			   end);
+		align_fault(p, ERR_KAFKA_OFFSET_NOT_AVAILABLE, &why);
+		return;
+	}
+	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && !p->shared) {
 		align_end_target(p->align);
 	} else {
 		if (e == ERR_OK)
@@ -176,7 +193,17 @@ void partition_on_target_read(struct partition *p, enum err e, struct bytes reco
 		    before >= end)
 			align_end_target(p->align);
 	}
-	align_step(p);
+	partition_align_step(p);
+}
+
+/* Behind the last record that the table knows; 0: it knows none. */
+static int64_t own_end(const struct partition *p)
+{
+	size_t n = runs_count(p->runs);
+	if (n == 0)
+		return 0;
+	struct run last = runs_at(p->runs, n - 1);
+	return last.dst + last.n;
 }
 
 /* Align from where the table ends. What is compared record by record comes in parts, to bound the
@@ -193,8 +220,14 @@ static void align_part(struct partition *p)
 		.producer_epoch = p->producer_epoch,
 		.decode_max = p->env->decode_max,
 		.records_max = ALIGN_RECORDS,
+		.shared = p->shared,
+		.anchor = p->shared ? own_end(p) - 1 : -1,
+		.target_start = p->align_target_start,
+		.sequence = p->align_sequence,
+		.is_copy = p->env->two_way ? partition_is_copy : NULL,
+		.arg = p,
 	};
-	if (o.verify && o.dst_end - o.dst > ALIGN_RECORDS)
+	if (o.verify && !o.shared && o.dst_end - o.dst > ALIGN_RECORDS)
 		o.dst_end = o.dst + ALIGN_RECORDS;
 	enum err e = align_new(&o, &p->align);
 	if (e != ERR_OK) {
@@ -204,10 +237,20 @@ static void align_part(struct partition *p)
 	}
 	p->align_src = o.src;
 	p->align_dst = o.dst;
-	p->align_end = o.dst_end;
 	p->next_epoch = p->last_epoch;
 	p->phase = PHASE_ALIGN;
-	align_step(p);
+	partition_align_step(p);
+}
+
+void partition_align_shared(struct partition *p, int64_t target_start, int64_t target_end,
+			    int32_t sequence)
+{
+	p->align_sequence = sequence;
+	p->align_verify = !p->env->compacted;
+	p->align_check = false;
+	p->align_target_start = target_start;
+	p->align_goal = target_end;
+	align_part(p);
 }
 
 void partition_align_begin(struct partition *p, const struct probe_result *r)
@@ -261,6 +304,6 @@ bool partition_align_check(struct partition *p, const struct probe_result *r)
 	p->align_verify = p->last_epoch < 0 || r->epoch_end < r->source_end;
 	p->next_epoch = -1;
 	p->phase = PHASE_ALIGN;
-	align_step(p);
+	partition_align_step(p);
 	return true;
 }

@@ -62,15 +62,63 @@ static enum err intake_batch(struct partition *p, struct aborted_filter *aborted
 		return ERR_MALFORMED;
 	if (batch_last_offset(h) < p->src_next)
 		return ERR_OK;
-	if (verdict == ABORTED_KEEP && h->count > 0)
+	bool copy = verdict == ABORTED_KEEP && partition_is_copy(p, h);
+	if (verdict == ABORTED_KEEP && h->count > 0 && !copy)
 		return intake_unit(p, frame, whole, h, cause_of(p, h, whole.n));
 	if (verdict == ABORTED_DROP_CONTROL)
 		p->counters.control_batches++;
 	else if (verdict == ABORTED_DROP)
 		p->counters.aborted_batches++;
+	else if (copy)
+		p->counters.copy_batches++;
 	p->src_next = batch_last_offset(h) + 1;
 	p->next_epoch = h->leader_epoch;
 	return ERR_OK;
+}
+
+/* ---- what the link in the other direction wrote ---- */
+
+static enum origin_verdict origin(struct partition *p, const struct batch_head *h)
+{
+	if (!p->env->two_way || h->magic < 2 || (h->attributes & BATCH_CONTROL))
+		return ORIGIN_LOCAL;
+	return p->env->host->origin(p->env->host_ctx, p, h);
+}
+
+struct bytes partition_known(struct partition *p, const struct fetch_result *r)
+{
+	struct batch_walk walk = {.left = r->records};
+	struct batch_head h;
+	struct bytes whole;
+	enum batch_walk_result found;
+	if (!p->env->two_way)
+		return r->records;
+	while ((found = batch_walk_next(&walk, &h, &whole, NULL)) == BATCH_WALK_BATCH ||
+	       found == BATCH_WALK_OLD) {
+		if (found == BATCH_WALK_OLD || batch_last_offset(&h) < p->src_next ||
+		    origin(p, &h) != ORIGIN_UNKNOWN)
+			continue;
+		p->origin_waits = true;
+		return bytes_of(r->records.p, (size_t)(whole.p - r->records.p));
+	}
+	/* What is cut off or malformed behind them is for those who take them in. */
+	return r->records;
+}
+
+bool partition_is_copy(void *arg, const struct batch_head *h)
+{
+	return origin(arg, h) == ORIGIN_COPY;
+}
+
+void partition_on_origin(struct partition *p)
+{
+	if (!p->origin_waits)
+		return;
+	p->origin_waits = false;
+	if (p->phase == PHASE_ALIGN)
+		partition_align_step(p);
+	else
+		partition_want_more(p);
 }
 
 void partition_intake(struct partition *p, const struct fetch_result *r)
@@ -82,7 +130,7 @@ void partition_intake(struct partition *p, const struct fetch_result *r)
 				err_text(e));
 		return;
 	}
-	struct batch_walk walk = {.left = r->records};
+	struct batch_walk walk = {.left = partition_known(p, r)};
 	enum batch_walk_result found = BATCH_WALK_END;
 	struct batch_head h;
 	struct bytes whole;

@@ -7,6 +7,8 @@
 
 #include "mirror/partition.h"
 
+struct align_result;
+
 /* Leave copying (or starting) for `state`. Waiting units are dropped, answers in flight are still
  * taken; then the partition waits and probes again, or stops if a person is needed. The detail is
  * formatted into the reason. */
@@ -41,12 +43,47 @@ void partition_take_producer(struct partition *p, int64_t src, int64_t dst);
 /* The target is ahead of the table: find out what lies there. */
 void partition_align_begin(struct partition *p, const struct probe_result *r);
 
+/* The same where others may write too: find what is ours of the target's log, which begins and ends
+ * at these offsets, behind the last batch that the table knows; `sequence`: that of the first
+ * record behind the table, -1: not known. */
+void partition_align_shared(struct partition *p, int64_t target_start, int64_t target_end,
+			    int32_t sequence);
+
 /* After a start, and the target ends where the table does: compare its last batch with the source's
  * records, which costs one fetch. False: there is nothing that can be compared so. */
 bool partition_align_check(struct partition *p, const struct probe_result *r);
 
 /* Feed a fetch answer to the alignment. */
 void partition_align_feed(struct partition *p, const struct fetch_result *r);
+
+/* The first of `u`'s records landed at `base`: the table and the position grow. */
+void partition_landed(struct partition *p, struct unit *u, int64_t base);
+
+/* Probe again without a visible fault: something raced with us. */
+void partition_reprobe(struct partition *p, enum err cause);
+
+/* What of a fetch answer may be taken in: all before the first batch whose origin is not known yet.
+ * Then `origin_waits` is set, and fetching goes on with partition_on_origin. */
+struct bytes partition_known(struct partition *p, const struct fetch_result *r);
+
+/* Is this batch a copy that the other link wrote? It was in what partition_known gave. */
+bool partition_is_copy(void *p, const struct batch_head *h);
+
+/* The alignment needs something. */
+void partition_align_step(struct partition *p);
+
+/* ---- partition_shared.c ---- */
+/* The decision after a probe that found both sides well. */
+void partition_shared_probed(struct partition *p, const struct probe_result *r);
+/* Nothing of ours was ever there: begin. */
+void partition_shared_begin(struct partition *p, int64_t src, int64_t dst);
+/* The alignment found what there is of ours: go on. */
+void partition_shared_aligned(struct partition *p, const struct align_result *r);
+/* Our last batch is not where it was: look further back. */
+void partition_shared_lost(struct partition *p);
+/* A batch was appended at `base` by the answer. True: it is the one that is next by its sequence,
+ * and lies behind all that is known. */
+bool partition_shared_in_order(struct partition *p, const struct unit *u, int64_t base);
 
 /* Nothing waits and nothing is in flight: everything fetched is done. */
 static inline bool partition_drained(const struct partition *p)

@@ -126,6 +126,16 @@ static bool find_sequence(struct partition *p, const struct probe_result *r)
 void partition_take_producer(struct partition *p, int64_t src, int64_t dst)
 {
 	p->sequence_fault_ms = 0;
+	if (p->producer_id >= 0 && p->producer_epoch < INT16_MAX) {
+		/* As the Java client does (KIP-360): a broker takes a higher epoch from sequence 0
+		 * on, and nothing of lower ones after that. */
+		p->producer_epoch++;
+		p->sequence = 0;
+		p->writer_known = false;
+		p->stored_once = false;
+		partition_begin_copy(p, src, dst);
+		return;
+	}
 	p->src_next = p->src_acked = src;
 	p->dst_next = p->dst_acked = dst;
 	p->phase = PHASE_STORE;
@@ -144,6 +154,12 @@ static void continue_at(struct partition *p, int64_t src, int64_t dst, const str
 
 static void begin_new(struct partition *p, const struct probe_result *r)
 {
+	if (p->shared) {
+		p->stored_id = p->env->source_id;
+		partition_shared_begin(p, p->env->start_latest ? r->source_end : r->source_start,
+				       r->target_end);
+		return;
+	}
 	if (r->target_end > 0) {
 		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 				"%s-%d already ends at offset %" PRId64
@@ -256,13 +272,18 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		begin_new(p, r);
 		return;
 	}
-	if (r->target_end == 0 && (p->dst_acked > 0 || p->target_made_again ||
-				   !uuid_eq(&p->stored_id, &p->env->source_id))) {
+	bool emptied = r->target_end == 0 || (p->shared && p->target_made_again);
+	if (emptied && (p->dst_acked > 0 || p->target_made_again ||
+			!uuid_eq(&p->stored_id, &p->env->source_id))) {
 		begin_again(p, r);
 		return;
 	}
 	if (source_changed(p, r))
 		return;
+	if (p->shared) {
+		partition_shared_probed(p, r);
+		return;
+	}
 	if (r->target_end == p->dst_acked && partition_align_check(p, r))
 		return;
 	p->tail_checked = true;

@@ -90,24 +90,58 @@ static struct bytes log_read(const struct model_log *l, int64_t offset)
 	return bytes_of("", 0);
 }
 
-void model_append(struct model *m, const char *topic, int32_t partition, int n)
+static void append_built(struct model_log *l, struct batch_builder *b, int64_t producer)
+{
+	struct buf out;
+	buf_init(&out, MODEL_LOG_BYTES);
+	assert_int_equal(batch_builder_finish(b, &out), ERR_OK);
+	if (producer >= 0) {
+		struct batch_head h;
+		uint8_t head[BATCH_HEAD];
+		batch_head_get(out.p, &h);
+		h.producer_id = producer;
+		h.producer_epoch = 0;
+		h.base_sequence = 0;
+		batch_head_restamp(out.p, out.len - BATCH_HEAD, &h, head);
+		memcpy(out.p, head, sizeof head);
+	}
+	log_append(l, buf_bytes(&out));
+	batch_builder_fini(b);
+	buf_fini(&out);
+}
+
+void model_append_by(struct model *m, const char *topic, int32_t partition, int n, int64_t producer)
 {
 	struct model_log *l = &model_topic(m, topic)->parts[partition];
 	struct batch_builder b;
-	struct buf out;
 	uint8_t value[8];
 	batch_builder_init(&b, CODEC_NONE, MODEL_LOG_BYTES);
-	buf_init(&out, MODEL_LOG_BYTES);
 	for (int i = 0; i < n; i++) {
 		be64_put(value, (uint64_t)(l->end + i));
 		const struct record r = {.timestamp = 1000 + l->end + i,
 					 .value = bytes_of(value, sizeof value)};
 		assert_int_equal(batch_builder_add(&b, &r), ERR_OK);
 	}
-	assert_int_equal(batch_builder_finish(&b, &out), ERR_OK);
-	log_append(l, buf_bytes(&out));
-	batch_builder_fini(&b);
-	buf_fini(&out);
+	append_built(l, &b, producer);
+}
+
+void model_append(struct model *m, const char *topic, int32_t partition, int n)
+{
+	model_append_by(m, topic, partition, n, -1);
+}
+
+void model_append_pair(struct model *m, const char *topic, struct bytes key, struct bytes value)
+{
+	struct batch_builder b;
+	const struct record r = {.timestamp = 1, .key = key, .value = value};
+	batch_builder_init(&b, CODEC_NONE, MODEL_LOG_BYTES);
+	assert_int_equal(batch_builder_add(&b, &r), ERR_OK);
+	append_built(&model_topic(m, topic)->parts[0], &b, -1);
+}
+
+void model_make(struct model *m, const char *topic)
+{
+	topic_make(m, bytes_str(topic), 1);
 }
 
 /* ---- answers ---- */

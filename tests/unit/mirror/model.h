@@ -63,6 +63,13 @@ void pair_stop(struct pair *p);
 struct model_topic *model_topic(struct model *m, const char *name);
 /* One batch of `n` records at the end of a partition; each value is its number. */
 void model_append(struct model *m, const char *topic, int32_t partition, int n);
+/* The same by a producer, as the idempotent one that it is. */
+void model_append_by(struct model *m, const char *topic, int32_t partition, int n,
+		     int64_t producer);
+/* One record of these bytes. */
+void model_append_pair(struct model *m, const char *topic, struct bytes key, struct bytes value);
+/* A topic of one partition. */
+void model_make(struct model *m, const char *topic);
 /* Change the answers of an API from now on; NULL: no more. */
 void model_twist(struct model *m, int16_t api, scripted_handler *fn, void *arg);
 

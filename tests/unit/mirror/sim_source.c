@@ -231,6 +231,12 @@ void sim_source_append(struct sim_source *s)
 			s->txns[producer].first = s->end;
 		s->txns[producer].open = true;
 	}
+	if (s->copies && producer < 0 && rng_one_in(s->g, 2)) {
+		b->fate = SIM_ABORTED;
+		b->head.producer_id = SIM_COPIER;
+		b->head.producer_epoch = 0;
+		b->head.base_sequence = 0;
+	}
 	if (s->append_time && rng_one_in(s->g, 3)) {
 		b->head.attributes |= BATCH_LOG_APPEND_TIME;
 		b->head.max_timestamp = 2000000 + (int64_t)s->truth->n;

@@ -44,6 +44,9 @@ struct sim_batch {
 	size_t records_n;
 };
 
+/* Its batches must never be copied: to the truth they are as good as aborted. */
+enum { SIM_COPIER = 77 };
+
 enum { SIM_PRODUCERS = 3, SIM_EPOCHS = 64, SIM_TXNS = 512 };
 
 struct sim_txn {
@@ -56,6 +59,7 @@ struct sim_source {
 	bool holes;        /* batches are made with holes, too */
 	bool plain;        /* no transactions */
 	bool append_time;  /* some batches are stamped by the broker */
+	bool copies;       /* some batches are what the link in the other direction wrote */
 	int64_t value_max; /* bytes of filler */
 	int64_t keys;      /* so many keys */
 	struct sim_truth *truth;

@@ -83,6 +83,8 @@ static bool differs(const struct sim_target *t, int64_t base, const struct batch
 
 static void remember(struct sim_target *t, const struct batch_head *h)
 {
+	if (h->producer_id < 0)
+		return;
 	struct sim_writer *w = writer_of(t, h->producer_id);
 	if (w == NULL) {
 		assert_true(t->writers_n < SIM_WRITERS);
@@ -114,8 +116,8 @@ static enum err validate(const struct sim_target *t, struct bytes batch, struct 
 		return ERR_KAFKA_MESSAGE_TOO_LARGE;
 	if (!batch_crc_ok(batch))
 		return ERR_KAFKA_CORRUPT_MESSAGE;
-	if (!batch_is_dense(h) || h->base_offset != 0 || h->base_sequence < 0 ||
-	    h->attributes & ~BATCH_CODEC_MASK)
+	if (!batch_is_dense(h) || h->base_offset != 0 ||
+	    (h->base_sequence < 0 && h->producer_id >= 0) || h->attributes & ~BATCH_CODEC_MASK)
 		return ERR_KAFKA_INVALID_RECORD;
 	return ERR_OK;
 }
@@ -161,7 +163,7 @@ enum err sim_target_append(struct sim_target *t, struct bytes batch, int64_t *ba
 {
 	struct batch_head h;
 	enum err e = validate(t, batch, &h);
-	struct sim_writer *w = writer_of(t, h.producer_id);
+	struct sim_writer *w = h.producer_id < 0 ? NULL : writer_of(t, h.producer_id);
 	if (e == ERR_OK && duplicate(w, &h, base)) {
 		t->duplicates++;
 		t->collisions += differs(t, *base, &h);
@@ -199,6 +201,12 @@ void sim_target_truncate(struct sim_target *t, int64_t end)
 		memmove(w->cached, w->cached + (w->n - keep), keep * sizeof w->cached[0]);
 		w->n = keep;
 	}
+}
+
+void sim_target_retain(struct sim_target *t, int64_t start)
+{
+	if (start > t->start)
+		t->start = start;
 }
 
 struct frame *sim_target_read(const struct sim_target *t, int64_t offset, size_t batches)

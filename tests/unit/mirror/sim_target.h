@@ -62,6 +62,10 @@ enum err sim_target_append(struct sim_target *t, struct bytes batch, int64_t *ba
  * writers' states are read again from what is left. */
 void sim_target_truncate(struct sim_target *t, int64_t end);
 
+/* Retention: what lies wholly below `start` cannot be read any more. What its writers wrote last
+ * stays known (ProducerStateManager forgets by time alone). */
+void sim_target_retain(struct sim_target *t, int64_t start);
+
 /* Up to `batches` whole batches from the one that holds `offset`, below the high watermark; a new
  * frame, NULL if there is none. */
 struct frame *sim_target_read(const struct sim_target *t, int64_t offset, size_t batches);

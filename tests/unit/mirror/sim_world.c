@@ -221,6 +221,27 @@ static void host_changed(void *ctx, struct partition *p, enum mirror_state from)
 		w->env.target_max_batch = (int32_t)w->target.max_batch;
 }
 
+static bool is_shared(const struct sim_world *w)
+{
+	return w->mode == SIM_SHARED || w->mode == SIM_SHARED_LOSES;
+}
+
+/* A producer is unknown at first, and asked about. */
+static enum origin_verdict host_origin(void *ctx, struct partition *p, const struct batch_head *h)
+{
+	struct sim_world *w = ctx;
+	(void)p;
+	assert_true(is_shared(w));
+	if (h->producer_id < 0)
+		return ORIGIN_LOCAL;
+	assert_true(h->producer_id < SIM_PRODUCERS || h->producer_id == SIM_COPIER);
+	if (!(w->origins >> (h->producer_id % 64) & 1)) {
+		after(w, delay(w), EV_ORIGIN, NULL)->number = h->producer_id % 64;
+		return ORIGIN_UNKNOWN;
+	}
+	return h->producer_id == SIM_COPIER ? ORIGIN_COPY : ORIGIN_LOCAL;
+}
+
 static const struct partition_host host = {
 	.probe = host_probe,
 	.fetch = host_fetch,
@@ -231,6 +252,7 @@ static const struct partition_host host = {
 	.rebatch = host_rebatch,
 	.count = host_count,
 	.read_target = host_read_target,
+	.origin = host_origin,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
 	.changed = host_changed,
@@ -371,6 +393,9 @@ static void check_copy(struct sim_world *w, int64_t offset)
 	const struct sim_known *r = &w->truth.v[c->id];
 	w->mixed = r->lost || (last >= 0 && w->truth.v[last].lost);
 	if (w->mixed)
+		return;
+	/* Copied again since retention had taken what could tell that it was there. */
+	if (c->id <= last && before < w->target.start)
 		return;
 	if (c->id <= last)
 		fail_msg("record %" PRId64 " (source offset %" PRId64 ") stands twice, at target "
@@ -818,6 +843,7 @@ void sim_world_start(struct sim_world *w)
 	}
 	tell(w, "start from %" PRId64 ", %" PRId64, from.runs != NULL ? from.src_end : -1,
 	     from.runs != NULL ? from.dst_end : -1);
+	w->origins = 0;
 	w->ready_queued = w->ready_waits = w->dirty = w->urgent = w->writing = false;
 	partition_start(w->p, from.runs != NULL ? &from : NULL, LINK_PRODUCER, 0);
 }
@@ -837,7 +863,7 @@ void sim_world_crash(struct sim_world *w)
 	drop_fetched(w);
 	for (int k = 0; k < EV_KINDS; k++)
 		if (k != EV_BROKER && k != EV_REPLICATE && k != EV_GROW && k != EV_CHAOS &&
-		    k != EV_RESTART)
+		    k != EV_RESTART && k != EV_LOCAL)
 			w->tokens[k]++;
 	for (size_t i = 0; i < w->events_n; i++) {
 		if (w->events[i].kind != EV_REBATCH)
@@ -876,9 +902,9 @@ static void foreign_write(struct sim_world *w)
 	struct batch_head h;
 	uint8_t head[BATCH_HEAD];
 	batch_head_get(out.p, &h);
-	h.producer_id = FOREIGN_PRODUCER + w->foreign;
-	h.producer_epoch = 0;
-	h.base_sequence = 0;
+	h.producer_id = is_shared(w) ? -1 : FOREIGN_PRODUCER + w->foreign;
+	h.producer_epoch = is_shared(w) ? -1 : 0;
+	h.base_sequence = is_shared(w) ? -1 : 0;
 	batch_head_restamp(out.p, out.len - BATCH_HEAD, &h, head);
 	memcpy(out.p, head, sizeof head);
 	int64_t base;
@@ -911,6 +937,34 @@ static int64_t writer_begins(const struct sim_target *t)
 	while (t->batches[i].head.producer_id != producer)
 		i++;
 	return t->batches[i].head.base_offset + t->batches[i].head.count;
+}
+
+/* Retention reaches up to the batch before the last, or to some earlier one. */
+static void retain_target(struct sim_world *w)
+{
+	struct sim_target *t = &w->target;
+	if (t->n < 2)
+		return;
+	size_t i = rng_one_in(&w->g, 2) ? t->n - 1 : (size_t)rng_in(&w->g, 0, (int64_t)t->n - 1);
+	sim_target_retain(t, t->batches[i].head.base_offset);
+	tell(w, "retention: target starts at %" PRId64, t->start);
+}
+
+/* The first batch of this link must stay, or the leader does not know its producer any more. */
+static int64_t own_begins(const struct sim_target *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->batches[i].head.producer_id == LINK_PRODUCER)
+			return t->batches[i].head.base_offset + t->batches[i].head.count;
+	return -1;
+}
+
+static void on_local(struct sim_world *w)
+{
+	if (w->calm)
+		return;
+	foreign_write(w);
+	after(w, rng_in(&w->g, 1, rng_one_in(&w->g, 10) ? 2000 : 100), EV_LOCAL, NULL);
 }
 
 /* Near to what was copied, where it hurts. */
@@ -952,6 +1006,20 @@ static void mode_event(struct sim_world *w)
 	case SIM_COMPACTED:
 		compact_source(w);
 		return;
+	case SIM_SHARED:
+		retain_target(w);
+		break;
+	case SIM_SHARED_LOSES: {
+		int64_t least = own_begins(t);
+		if (least < t->start)
+			least = t->start;
+		if (own_begins(t) < 0 || least >= t->end)
+			return;
+		target_election(w, rng_in(&w->g, least, t->end));
+		for (int64_t n = rng_in(&w->g, 0, 20); n > 0; n--)
+			foreign_write(w);
+		break;
+	}
 	case SIM_TARGET_LOSES:
 		if (t->n < 2)
 			return;
@@ -1003,8 +1071,8 @@ static void on_chaos(struct sim_world *w)
 		break;
 	case 5:
 	case 6:
-		if (w->mode == SIM_COMPACTED || w->mode == SIM_FOREIGN || !w->hit ||
-		    rng_one_in(&w->g, 4))
+		if (w->mode == SIM_COMPACTED || w->mode == SIM_FOREIGN ||
+		    w->mode == SIM_SHARED_LOSES || !w->hit || rng_one_in(&w->g, 4))
 			mode_event(w);
 		break;
 	case 7:
@@ -1048,6 +1116,9 @@ static void take(struct sim_world *w, const struct sim_event *e)
 		return;
 	case EV_CHAOS:
 		on_chaos(w);
+		return;
+	case EV_LOCAL:
+		on_local(w);
 		return;
 	case EV_RESTART:
 		if (w->p == NULL)
@@ -1100,6 +1171,12 @@ static void take(struct sim_world *w, const struct sim_event *e)
 		return;
 	case EV_RESUME:
 		partition_resume(w->p);
+		return;
+	case EV_ORIGIN:
+		w->origins |= 1ULL << e->number;
+		enter(w);
+		partition_on_origin(w->p);
+		leave(w);
 		return;
 	default:
 		return;
@@ -1158,6 +1235,8 @@ void sim_world_run(struct sim_world *w)
 	after(w, 0, EV_GROW, NULL);
 	after(w, 0, EV_REPLICATE, NULL);
 	after(w, 50, EV_CHAOS, NULL);
+	if (is_shared(w))
+		after(w, rng_in(&w->g, 0, 500), EV_LOCAL, NULL);
 	while (w->grow_left > 0)
 		sim_world_step(w);
 	for (int64_t until = w->now + rng_in(&w->g, 0, 3000); w->now < until;)
@@ -1169,6 +1248,9 @@ void sim_world_run(struct sim_world *w)
 		after(w, 0, EV_RESTART, NULL);
 	else
 		after(w, 0, EV_RESUME, NULL);
+	/* Something to copy comes at the end, so that what the target lost is noticed. */
+	w->source.copies = false;
+	w->source.plain = w->source.plain || is_shared(w);
 	for (int i = 0; i < 3; i++)
 		sim_source_append(&w->source);
 	sim_source_settle(&w->source);
@@ -1189,6 +1271,7 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 	w->source.holes = mode == SIM_COMPACTED || rng_one_in(&w->g, 3);
 	w->source.append_time = rng_one_in(&w->g, 3);
 	w->source.plain = mode == SIM_SOURCE_LOSES || rng_one_in(&w->g, 3);
+	w->source.copies = is_shared(w);
 	w->source.value_max = rng_one_in(&w->g, 3) ? 500 : 40;
 	if (mode == SIM_COMPACTED)
 		w->source.keys = rng_in(&w->g, 5, 200);
@@ -1201,6 +1284,7 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 		.target_topic = "eu.orders",
 		.compacted = mode == SIM_COMPACTED,
 		.read_committed = true,
+		.two_way = is_shared(w),
 		.target_max_batch = (int32_t)w->target.max_batch,
 		.queue_high = (size_t)rng_in(&w->g, 2000, 100000),
 		.decode_max = 1 << 20,
@@ -1214,6 +1298,8 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 	w->events = malloc(w->events_cap * sizeof *w->events);
 	assert_non_null(w->events);
 	w->told_end = w->told_stable = w->told_start = -1;
+	for (int64_t n = is_shared(w) ? rng_in(&w->g, 0, 5) : 0; n > 0; n--)
+		foreign_write(w);
 }
 
 void sim_world_fini(struct sim_world *w)

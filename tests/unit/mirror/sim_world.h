@@ -21,6 +21,8 @@ enum sim_mode {
 	SIM_SOURCE_LOSES,   /* an unclean election at the source */
 	SIM_RECREATED,      /* the source topic is deleted and made again */
 	SIM_FOREIGN,        /* somebody else writes to the target */
+	SIM_SHARED,         /* others may write there, and the source holds copies (two ways) */
+	SIM_SHARED_LOSES,   /* the same, and the target loses what it had acknowledged */
 	SIM_MODES
 };
 
@@ -45,6 +47,8 @@ enum event_kind {
 	EV_CHAOS,
 	EV_RESTART,
 	EV_RESUME,
+	EV_ORIGIN,
+	EV_LOCAL,
 	EV_KINDS
 };
 
@@ -126,6 +130,7 @@ struct sim_world {
 	bool fetch_told; /* the fetch that goes on was answered once */
 	int64_t told_end, told_stable, told_start;
 	struct uuid fetch_id;
+	uint64_t origins; /* of which producers it knows the origin, as bits */
 	bool ready_queued, ready_waits;
 	bool dirty, urgent, writing;
 	size_t held; /* bytes of the frames that hold rebuilt batches */
@@ -136,7 +141,7 @@ struct sim_world {
 
 	int64_t next_producer;
 	uint32_t seen;   /* states that were reached, as bits */
-	int64_t foreign; /* records of the other writer */
+	int64_t foreign; /* records of the other writers */
 	bool hit;        /* the mode's event happened */
 	bool mixed;      /* records landed that the source had lost before, or after such */
 	uint64_t crashes, zombies, faults;

@@ -211,10 +211,77 @@ static void doubts_are_warnings(void **state)
 	load_said(l, "cluster b: certificates are set, but TLS is not enabled");
 	load_said(l, "cluster d: no link uses it");
 	load_said(l, "link a->b: no topics are set");
-	load_said(l, "links a->b and b->a keep topic names: a topic that both copy would go round");
+	load_said(l, "links a->b and b->a both have sync_configs: a topic setting that is changed");
+	load_not_said(l, "go round");
 	load_said(l,
 		  "links b->a and c->a keep topic names: a topic that both copy would be refused");
 	load_not_said(l, "CANARY");
+}
+
+#define THREE                                                                             \
+	"clusters = { a = { bootstrap = \"a:1\"; }; b = { bootstrap = \"b:1\"; }; c = { " \
+	"bootstrap = \"c:1\"; }; };\n"
+#define BACK "{ source = \"b\"; target = \"a\"; naming = \"identity\"; sync_configs = false; }"
+
+static void two_ways(void **state)
+{
+	struct load *l = *state;
+	/* By itself, if both keep names; whichever of them this process runs. */
+	load_ok(l, THREE "links = ( { source = \"a\"; target = \"b\"; naming = \"legacy\"; }, " BACK
+			 ", { source = \"b\"; target = \"c\"; naming = \"identity\"; } );\n");
+	assert_string_equal(l->said, "");
+	assert_true(l->c.links[0].two_way);
+	assert_true(l->c.links[1].two_way);
+	assert_false(l->c.links[2].two_way);
+	l->targets[0] = "a";
+	load_ok(l,
+		THREE "links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; }, " BACK
+		      " );\n");
+	assert_int_equal(l->c.links_n, 1);
+	assert_true(l->c.links[0].two_way);
+	l->targets[0] = NULL;
+	load_ok(l, THREE "links = ( { source = \"a\"; target = \"b\"; }, " BACK " );\n");
+	assert_false(l->c.links[0].two_way);
+	assert_false(l->c.links[1].two_way);
+	load_ok(l, THREE "links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; "
+			 "enabled = false; }, " BACK " );\n");
+	assert_false(l->c.links[0].two_way);
+	/* As it is told. */
+	load_ok(l, THREE
+		"links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; two_way = "
+		"\"on\"; } );\n");
+	assert_true(l->c.links[0].two_way);
+	load_ok(l, THREE
+		"links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; two_way = "
+		"\"off\"; }, " BACK " );\n");
+	assert_false(l->c.links[0].two_way);
+	load_said(l, "a->b has two_way = off: a topic that both copy would go round in circles");
+	load_bad(l, THREE "links = ( { source = \"a\"; target = \"b\"; two_way = \"on\"; } );\n");
+	load_said(l, "two_way = on is for links that keep topic names");
+}
+
+static void rings(void **state)
+{
+	struct load *l = *state;
+	load_ok(l,
+		THREE "links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; }, " BACK
+		      ", { source = \"b\"; target = \"c\"; naming = \"identity\"; }, { source = "
+		      "\"c\"; target = \"b\"; naming = \"identity\"; sync_configs = false; } );\n");
+	load_said(l,
+		  "links a->b and c->b keep topic names: a topic that both copy holds the records "
+		  "of both");
+	load_not_said(l, "ring");
+	load_ok(l, THREE
+		"links = ( { source = \"a\"; target = \"b\"; naming = \"identity\"; }, { source = "
+		"\"b\"; target = \"c\"; naming = \"identity\"; }, { source = \"c\"; target = "
+		"\"a\"; naming = \"identity\"; } );\n");
+	load_said(
+		l,
+		"links around c->a keep topic names and connect three or more clusters in a ring");
+	load_ok(l,
+		THREE "links = ( { source = \"a\"; target = \"b\"; }, { source = \"b\"; target = "
+		      "\"c\"; }, { source = \"c\"; target = \"a\"; } );\n");
+	load_not_said(l, "ring");
 }
 
 static void overrides(void **state)
@@ -294,6 +361,8 @@ int main(void)
 		CASE(mistakes_are_told_with_their_place),
 		CASE(a_java_key_store_is_named),
 		CASE(doubts_are_warnings),
+		CASE(two_ways),
+		CASE(rings),
 		CASE(overrides),
 		CASE(only_some_targets),
 		CASE(all_faults_are_listed),
