@@ -209,12 +209,16 @@ static enum err keep(struct load *l, const struct mirror_draft *m)
 		links[i] = l->links[i].link;
 		links[i].source = &clusters[l->ends[i][0]];
 		links[i].target = &clusters[l->ends[i][1]];
+		/* An MM2 that is to run flows to the target alone does not run the flow back. */
+		if (l->src->mm2 && !is_target_wanted(l->src, links[i].source->name))
+			links[i].emit_heartbeats_at_source = false;
 	}
 	out->clusters = clusters;
 	out->clusters_n = l->clusters_n;
 	out->links = links;
 	out->links_n = l->links_n;
 	out->http_listen = m->m.http_listen;
+	out->metrics_mm2 = m->m.metrics_mm2;
 	out->log_level = config_table_levels[m->log_level];
 	out->memory_max = m->m.memory_max;
 	out->workers = m->m.workers;

@@ -60,7 +60,16 @@ struct link_config {
 	bool defaults_from_source; /* use.defaults.from */
 	bool refresh_topics, sync_configs;
 	int64_t refresh_topics_ms, sync_configs_ms;
-	bool heartbeats;   /* mirror heartbeats topics whatever `topics` says (KIP-1089) */
+	bool heartbeats; /* mirror heartbeats topics whatever `topics` says (KIP-1089) */
+	/* MM2's internal topics; see heartbeats.h and offset_syncs.h. */
+	bool emit_heartbeats;           /* on the target */
+	bool emit_heartbeats_at_source; /* on the source, for the flow back, as if it were one */
+	int64_t emit_heartbeats_ms;
+	int16_t heartbeats_replication_factor;
+	bool emit_offset_syncs;
+	bool offset_syncs_at_source; /* false: on the target */
+	int64_t offset_lag_max;      /* records */
+	int16_t offset_syncs_replication_factor;
 	bool paused;       /* begins held: see link_hold */
 	bool start_latest; /* where a partition without a position starts: false: earliest */
 	int32_t max_request_bytes; /* of one produce request */
@@ -80,6 +89,7 @@ struct mirror_config {
 	struct link_config *links; /* the enabled ones */
 	size_t links_n;
 	const char *http_listen; /* "127.0.0.1:8380"; "" for none */
+	bool metrics_mm2;        /* /metrics has MM2's metrics under their names, too */
 	const char *log_level;
 	size_t memory_max;  /* bytes, the hard cap of buffers; 0: 64 MiB plus 4 KiB a partition */
 	unsigned workers;   /* threads of the pool */

@@ -141,7 +141,8 @@ void config_check_link(struct config *c, const struct link_draft *d, FILE *warni
 	const struct link_config *link = &d->link;
 	if (strcmp(d->source, d->target) == 0)
 		config_fault(c, "link %s: source and target are the same", link->name);
-	if (link->replication_factor == 0 || link->runs_replication_factor == 0)
+	if (link->replication_factor == 0 || link->runs_replication_factor == 0 ||
+	    link->heartbeats_replication_factor == 0 || link->offset_syncs_replication_factor == 0)
 		config_fault(c, "link %s: a replication factor is 1 or more, or -1", link->name);
 	size_t n = strlen(link->separator);
 	if (n == 0 || n > SEPARATOR_MAX)

@@ -105,6 +105,39 @@ static void check_alias_key(const struct mm2_side *s, const char *key, const cha
 		mm2_side_fault(s->m, p, "must be %s in the flow %s; leave it out", alias, s->flow);
 }
 
+static bool is_on(const struct mm2_property *p, bool without)
+{
+	return p == NULL ? without : strcasecmp(p->value, "true") == 0;
+}
+
+/*
+ * MM2 runs the flow back for its heartbeats alone if it is not enabled (MirrorMakerConfig.
+ * clusterPairs): they are written at the source, and copied to the target as "SOURCE.heartbeats",
+ * by which Java's MirrorClient knows the upstream clusters. A flow back that is enabled does so
+ * itself.
+ */
+static void put_heartbeats_back(const struct mm2_side *s, const char *source, const char *target)
+{
+	char flow[NAME_TEXT_MAX];
+	struct mm2_side back = *s;
+	snprintf(flow, sizeof flow, "%s->%s", target, source);
+	back.flow = flow;
+	const struct mm2_property *p = mm2_side_link_value(&back, "emit.heartbeats.enabled");
+	bool at_source = is_on(p, true) && !is_on(mm2_side_link_value(&back, "enabled"), false);
+	mm2_side_put(s, "emit_heartbeats_at_source", at_source ? "true" : "false", p);
+}
+
+/* The run tables do the work of MM2's offset syncs, and are to be as safe. */
+static void put_syncs_replication(const struct mm2_side *s)
+{
+	const struct mm2_property *p =
+		mm2_side_link_value(s, "offset-syncs.topic.replication.factor");
+	if (p == NULL)
+		return;
+	mm2_side_put(s, "offset_syncs_replication_factor", p->value, p);
+	mm2_side_put(s, "runs_replication_factor", p->value, p);
+}
+
 static void put_link(struct mm2 *m, const char *flow, const char *source, const char *target)
 {
 	/* Where MM2's default is not that of a native link. refresh.topics.interval.seconds is not
@@ -112,6 +145,11 @@ static void put_link(struct mm2 *m, const char *flow, const char *source, const 
 	static const char *const defaults[][2] = {
 		{"enabled", "false"},
 		{"heartbeats", "true"},
+		{"emit_heartbeats", "true"},
+		{"heartbeats_replication_factor", "3"},
+		{"emit_offset_syncs", "true"},
+		{"offset_syncs_location", "source"},
+		{"offset_syncs_replication_factor", "3"},
 		{"replication_factor", "2"},
 		{"runs_replication_factor", "3"},
 		{"sync_configs_interval", "600 s"},
@@ -130,6 +168,8 @@ static void put_link(struct mm2 *m, const char *flow, const char *source, const 
 	check_alias_key(&s, "source.cluster.alias", source);
 	check_alias_key(&s, "target.cluster.alias", target);
 	put_policy(&s);
+	put_heartbeats_back(&s, source, target);
+	put_syncs_replication(&s);
 	put_client_settings(&s, source, target);
 }
 
@@ -175,8 +215,7 @@ static void put_flows(struct mm2 *m)
 /* One line for what MM2 would do unasked. */
 static void warn_defaults(struct mm2 *m)
 {
-	static const char *const keys[] = {"emit.checkpoints.enabled", "emit.heartbeats.enabled",
-					   "emit.offset-syncs.enabled", "sync.topic.acls.enabled"};
+	static const char *const keys[] = {"emit.checkpoints.enabled", "sync.topic.acls.enabled"};
 	const char *before = "";
 	bool any = false;
 	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -350,6 +389,9 @@ void config_mm2_manual(FILE *out)
 	      "also "
 	      "for MM2 files. MM2's own\n  default, `read_uncommitted`, counts only where it is "
 	      "written: `A.consumer.isolation.level = read_uncommitted`.\n"
+	      "- Heartbeats are written at the clusters of enabled flows, for both ways, as MM2 "
+	      "does "
+	      "it; not for pairs of clusters\n  without an enabled flow between them.\n"
 	      "- New topics are looked for every 5 s where `refresh.topics.interval.seconds` is "
 	      "not "
 	      "set (MM2: 600 s).\n"

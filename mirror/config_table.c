@@ -19,6 +19,7 @@ static const char *const isolation[] = {"read_uncommitted", "read_committed", NU
 static const char *const two_ways[] = {"auto", "on", "off", NULL};
 static const char *const policies[] = {"default", "identity", "legacy", NULL};
 static const char *const defaults_from[] = {"target", "source", NULL};
+static const char *const locations[] = {"target", "source", NULL};
 static const char *const starts[] = {"earliest", "latest", NULL};
 
 /* clang-format off */
@@ -100,6 +101,28 @@ static const struct config_row rows[] = {
 	 .help = "Topics to leave out even if `topics` has them."},
 	{LINK(link.heartbeats), .key = "heartbeats", .type = CONFIG_BOOL, .def = "false",
 	 .help = "Copy MM2's heartbeats topics whatever `topics` says."},
+	{LINK(link.emit_heartbeats), .key = "emit_heartbeats", .type = CONFIG_BOOL, .def = "false",
+	 .help = "Write MM2's heartbeats at the target; RemoteClusterUtils and its like read them."},
+	{LINK(link.emit_heartbeats_at_source), .key = "emit_heartbeats_at_source", .type = CONFIG_BOOL,
+	 .def = "false",
+	 .help = "Write heartbeats at the source too, as MM2 does for the way back: they are what `heartbeats` copies."},
+	{LINK(link.emit_heartbeats_ms), .key = "emit_heartbeats_interval", .type = CONFIG_DURATION,
+	 .min = 100, .max = INT32_MAX, .def = "1 s",
+	 .help = "How often to write a heartbeat."},
+	{LINK(link.heartbeats_replication_factor), .key = "heartbeats_replication_factor", .type = CONFIG_INT,
+	 .min = -1, .max = INT16_MAX, .def = "-1",
+	 .help = "Replicas of a heartbeats topic that is made; -1: the cluster's default."},
+	{LINK(link.emit_offset_syncs), .key = "emit_offset_syncs", .type = CONFIG_BOOL, .def = "false",
+	 .help = "Write MM2's offset syncs, for tools that translate by them; offset runs are exact without."},
+	{LINK(link.offset_syncs_at_source), .key = "offset_syncs_location", .type = CONFIG_ENUM,
+	 .words = locations, .def = "target",
+	 .help = "Where the topic with the offset syncs is."},
+	{LINK(link.offset_lag_max), .key = "offset_lag_max", .type = CONFIG_INT,
+	 .min = 0, .max = INT64_MAX, .def = "100",
+	 .help = "Records after which a partition's offset sync is written at once (a second at most), not after 10 s."},
+	{LINK(link.offset_syncs_replication_factor), .key = "offset_syncs_replication_factor", .type = CONFIG_INT,
+	 .min = -1, .max = INT16_MAX, .def = "-1",
+	 .help = "Replicas of the topic with the offset syncs; -1: the cluster's default."},
 	{LINK(link.policy), .key = "naming", .type = CONFIG_ENUM, .words = policies, .def = "default",
 	 .help = "Names on the target: default puts the source's name in front, the others keep the name."},
 	{LINK(link.two_way_mode), .key = "two_way", .type = CONFIG_ENUM, .words = two_ways, .def = "auto",
@@ -157,6 +180,8 @@ static const struct config_row rows[] = {
 	{MIRROR(log_level), .key = "log.level", .type = CONFIG_ENUM, .words = config_table_levels,
 	 .def = "info", .reloads = true,
 	 .help = "Which lines are logged."},
+	{MIRROR(m.metrics_mm2), .key = "metrics.mm2", .type = CONFIG_BOOL, .def = "true",
+	 .help = "/metrics has MirrorMaker 2's metrics too, under the names that dashboards for it read."},
 	{MIRROR(m.workers), .key = "workers", .type = CONFIG_INT, .min = 1, .max = 16, .def = "1",
 	 .help = "Threads for what would hold up the event loop (names, re-encoding of batches)."},
 	{MIRROR(m.drain_ms), .key = "drain", .type = CONFIG_DURATION, .min = 0, .max = 3600 * 1000,

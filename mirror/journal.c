@@ -39,7 +39,7 @@ struct journal {
 
 	struct slot *dirty, **dirty_tail;
 	struct slot *writing; /* in the request under way */
-	bool urgent, busy;
+	bool urgent, busy, stopped;
 	struct loop_timer *timer;
 	struct loop_deferred kick;
 	struct batch_builder builder;
@@ -96,6 +96,15 @@ enum err journal_new(struct link *k, struct journal **out)
 	}
 	*out = j;
 	return ERR_OK;
+}
+
+void journal_stop(struct journal *j)
+{
+	if (j == NULL)
+		return;
+	j->stopped = true;
+	loop_timer_stop(j->timer);
+	own_topic_stop(j->own);
 }
 
 void journal_free(struct journal *j)
@@ -472,7 +481,7 @@ static bool plan(struct journal *j, struct slot *slot)
 static void write_some(void *arg)
 {
 	struct journal *j = arg;
-	if (j->busy || j->dirty == NULL)
+	if (j->busy || j->stopped || j->dirty == NULL)
 		return;
 	j->urgent = false;
 	batch_builder_clear(&j->builder);

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/tls.h"
 #include "mirror/connect.h"
+#include "mirror/heartbeats.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
 
@@ -227,6 +228,8 @@ static void on_source_metadata(void *arg)
 	topics_on_metadata(k->topics);
 	two_way_on_metadata(k);
 	source_on_metadata(k->source);
+	heartbeats_on_metadata(k->heartbeats, true);
+	offset_syncs_on_metadata(k->syncs, true);
 }
 
 static void on_target_metadata(void *arg)
@@ -235,6 +238,8 @@ static void on_target_metadata(void *arg)
 	topics_on_metadata(k->topics);
 	journal_on_metadata(k->journal);
 	sender_on_metadata(k->sender);
+	heartbeats_on_metadata(k->heartbeats, false);
+	offset_syncs_on_metadata(k->syncs, false);
 }
 
 static void load_again(void *arg);
@@ -306,6 +311,10 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 		e = journal_new(k, &k->journal);
 	if (e == ERR_OK)
 		e = two_way_new(k, begin);
+	if (e == ERR_OK)
+		e = heartbeats_new(k, &k->heartbeats);
+	if (e == ERR_OK)
+		e = offset_syncs_new(k, &k->syncs);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "link %s: %s", k->config->name, err_text(e));
 	return topics_new(k->loop, k->config, k->source_client, k->target_client, &topic_events, k,
@@ -402,6 +411,7 @@ void link_hold_by_setting(struct link *k, bool paused)
 void link_stop(struct link *k)
 {
 	k->stopping = true;
+	heartbeats_stop(k->heartbeats);
 	size_t at = 0;
 	void *v;
 	while (map_next(k->entries, &at, NULL, &v)) {
@@ -415,7 +425,20 @@ void link_stop(struct link *k)
 
 bool link_stopped(struct link *k)
 {
-	return sender_in_flight(k->sender) == 0 && journal_flush(k->journal);
+	return sender_in_flight(k->sender) == 0 && journal_flush(k->journal) &&
+	       offset_syncs_flush(k->syncs);
+}
+
+/* Nothing may be asked any more of what is about to be freed. */
+static void asking_stop(struct link *k)
+{
+	if (k->tick != NULL)
+		loop_timer_stop(k->tick);
+	if (k->load_retry != NULL)
+		loop_timer_stop(k->load_retry);
+	journal_stop(k->journal);
+	heartbeats_stop(k->heartbeats);
+	offset_syncs_stop(k->syncs);
 }
 
 /* Everything in flight completes once the clients are gone; until then the slots must live. */
@@ -438,6 +461,7 @@ static void forget_slots(struct link *k)
 			sender_forget(k->sender, t->slots[i]);
 			prober_forget(k->prober, t->slots[i]);
 			journal_forget(k->journal, t->slots[i]);
+			offset_syncs_forget(k->syncs, t->slots[i]);
 			loop_timer_stop(t->slots[i]->retry);
 		}
 	}
@@ -450,6 +474,7 @@ void link_free(struct link *k)
 	k->stopping = true;
 	if (k->journal != NULL && k->sender != NULL && k->prober != NULL && k->source != NULL)
 		link_stop(k);
+	asking_stop(k);
 	topics_free(k->topics);
 	source_free(k->source);
 	two_way_stop(k);
@@ -461,6 +486,8 @@ void link_free(struct link *k)
 	prober_free(k->prober);
 	journal_free(k->journal);
 	two_way_free(k);
+	heartbeats_free(k->heartbeats);
+	offset_syncs_free(k->syncs);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))

@@ -48,6 +48,7 @@ static void host_store(void *ctx, struct partition *p, bool now)
 	struct link *k = ctx;
 	k->last_progress_ms = loop_now_ms(k->loop);
 	journal_mark(k->journal, slot_of(p), now);
+	offset_syncs_mark(k->syncs, slot_of(p));
 }
 
 /* An answer for one partition that asked for a producer id. */
@@ -174,6 +175,9 @@ static void host_changed(void *ctx, struct partition *p, enum mirror_state from)
 	struct link *k = ctx;
 	if (k->stopping)
 		return;
+	/* The first after a start, though nothing may be copied for a while. */
+	if (from == STATE_STARTING && mirror_state_moves(p->state))
+		offset_syncs_mark(k->syncs, slot_of(p));
 	if (p->state == STATE_REFUSED)
 		topics_recheck_config(k->topics, p->env->source_topic);
 	log_event(loop_log(k->loop), state_level(from, p->state), "partition_state",

@@ -2,7 +2,8 @@
 /*
  * What the parts of a link share: the source side (source.c: fetchers), the target side (sender.c:
  * produce pipelines), the probes (prober.c), the stored run tables (journal.c) and the link itself
- * (link.c). Not for others.
+ * (link.c). Not for others. heartbeats.c and offset_syncs.c write MM2's internal topics; they have
+ * headers of their own.
  *
  *   source.c --fetched--> partition --ready--> sender.c
  *                         partition <--answers-- sender.c
@@ -14,6 +15,7 @@
 #include "mirror/config.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
+#include "mirror/offset_syncs.h"
 #include "mirror/origin.h"
 #include "mirror/partition.h"
 #include "mirror/topics.h"
@@ -22,6 +24,7 @@ struct source;
 struct sender;
 struct prober;
 struct journal;
+struct heartbeats;
 struct fetch_lane;
 struct send_lane;
 
@@ -63,6 +66,8 @@ struct slot {
 	struct stored *stored;                            /* what is stored of the run table */
 	struct slot *journal_next, *journal_writing_next; /* it may be in both lists */
 	bool journal_dirty, journal_urgent;
+
+	struct offset_sync_state sync; /* offset_syncs.c */
 };
 
 struct topic_entry {
@@ -97,6 +102,8 @@ struct link {
 	void (*two_way_begin)(struct link *k);
 	bool loaded;         /* run tables are loaded */
 	struct map *entries; /* source topic name -> struct topic_entry */
+	struct heartbeats *heartbeats;
+	struct offset_syncs *syncs; /* NULL: none are written */
 	struct loop_timer *tick, *load_retry;
 	struct errmsg load_problem;
 	unsigned load_attempt;
@@ -167,6 +174,8 @@ void prober_forget(struct prober *b, struct slot *slot);
 
 /* ---- journal.c ---- */
 enum err journal_new(struct link *k, struct journal **out) ERR_MUST_USE;
+/* Before the target's client is freed, and after. */
+void journal_stop(struct journal *j);
 void journal_free(struct journal *j);
 /* Load all stored tables and the link's producer id (made and stored if there is none); `done`
  * comes once. */

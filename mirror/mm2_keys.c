@@ -11,10 +11,8 @@
 
 /* Reasons that several keys share. */
 #define NO_CHECKPOINTS "checkpoints are not written by this version"
-#define NO_HEARTBEATS  "heartbeats are not written by this version"
 #define NO_GROUPS      "consumer groups are not synced by this version"
 #define NO_ACLS        "ACLs are not synced by this version"
-#define NO_SYNCS       "MM2's offset-syncs are not written by this version; offset runs are exact"
 #define NO_CONNECT     "there is no Kafka Connect worker here"
 #define NO_GROUP       "positions come from the target, the mirror joins no consumer group"
 #define NO_RECORDS     "batches are copied as bytes, records are not seen one by one"
@@ -61,8 +59,8 @@ const struct mm2_key mm2_keys[] = {
 	{"forwarding.admin.class", CONN, MM2_REFUSED, .same = "org.apache.kafka.clients.admin.ForwardingAdmin", .why = NO_CODE},
 	{"topic.filter.class", CONN, MM2_REFUSED, .same = MM2_PACKAGE "DefaultTopicFilter", .why = NO_CODE "; DefaultTopicFilter is built in"},
 	{"metric.names.formats", CONN, MM2_IGNORED, .why = NO_JMX},
-	{"offset-syncs.topic.location", CONN, MM2_IGNORED, .same = "target", .why = "offset runs are stored on the target"},
-	{"emit.offset-syncs.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_SYNCS},
+	{"offset-syncs.topic.location", CONN, MM2_LINK, .to = "offset_syncs_location"},
+	{"emit.offset-syncs.enabled", CONN, MM2_LINK, .to = "emit_offset_syncs", .form = MM2_BOOL},
 	{"task.index", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 
 	/* source connector */
@@ -79,8 +77,8 @@ const struct mm2_key mm2_keys[] = {
 	{"sync.topic.configs.interval.seconds", CONN, MM2_LINK, .to = "sync_configs_interval", .form = MM2_SECONDS},
 	{"sync.topic.acls.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_ACLS},
 	{"sync.topic.acls.interval.seconds", CONN, MM2_IGNORED, .why = NO_ACLS},
-	{"offset.lag.max", CONN, MM2_IGNORED, .why = NO_SYNCS},
-	{"offset-syncs.topic.replication.factor", CONN, MM2_LINK, .to = "runs_replication_factor"},
+	{"offset.lag.max", CONN, MM2_LINK, .to = "offset_lag_max"},
+	{"offset-syncs.topic.replication.factor", CONN, MM2_CODE, .why = "`links.*.offset_syncs_replication_factor`, and `links.*.runs_replication_factor` for the topic that does its work here"},
 	{"heartbeats.replication.enabled", CONN, MM2_LINK, .to = "heartbeats", .form = MM2_BOOL},
 	{"task.assigned.partitions", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 
@@ -98,9 +96,9 @@ const struct mm2_key mm2_keys[] = {
 	{"task.assigned.groups", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 
 	/* heartbeat connector */
-	{"emit.heartbeats.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_HEARTBEATS},
-	{"emit.heartbeats.interval.seconds", CONN, MM2_IGNORED, .why = NO_HEARTBEATS},
-	{"heartbeats.topic.replication.factor", CONN, MM2_IGNORED, .why = NO_HEARTBEATS},
+	{"emit.heartbeats.enabled", CONN, MM2_LINK, .to = "emit_heartbeats", .form = MM2_BOOL},
+	{"emit.heartbeats.interval.seconds", CONN, MM2_LINK, .to = "emit_heartbeats_interval", .form = MM2_SECONDS},
+	{"heartbeats.topic.replication.factor", CONN, MM2_LINK, .to = "heartbeats_replication_factor"},
 
 	/* removed in Kafka 4.0 */
 	{"topics.blacklist", CONN, MM2_REFUSED, .why = "removed in Kafka 4.0, which ignores it; write topics.exclude"},

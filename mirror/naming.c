@@ -132,3 +132,11 @@ enum err naming_runs_topic(const struct link_config *link, char out[TOPIC_NAME_M
 	const char *const parts[] = {link->source->name, ".offset-runs.internal"};
 	return put_name(out, parts, 2);
 }
+
+enum err naming_offset_syncs_topic(const struct link_config *link, const char *alias,
+				   char out[TOPIC_NAME_MAX + 1])
+{
+	const char *separator = internal_separator(link);
+	const char *const parts[] = {"mm2-offset-syncs", separator, alias, separator, "internal"};
+	return put_name(out, parts, 5);
+}

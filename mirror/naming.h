@@ -49,4 +49,10 @@ bool naming_should_mirror(const struct link_config *link, const struct topic_fil
 enum err naming_runs_topic(const struct link_config *link,
 			   char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
 
+/* "mm2-offset-syncs.<alias>.internal", with the link's internal separator; `alias` is that of the
+ * cluster at the other end of the flow: the target's if the topic is on the source, and the other
+ * way round (ReplicationPolicy.offsetSyncsTopic, KIP-716). */
+enum err naming_offset_syncs_topic(const struct link_config *link, const char *alias,
+				   char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
+
 #endif

@@ -28,8 +28,9 @@ struct own_topic {
 	struct own_topic_options o;
 	char name[TOPIC_NAME_MAX + 1];
 
-	bool wanted, asked;
-	int64_t retry_ms; /* monotonic: no creation before */
+	bool wanted, asked, stopped;
+	uint64_t metadata; /* the client's version when it began to be wanted */
+	int64_t retry_ms;  /* monotonic: no creation before */
 	struct loop_timer *timer;
 	own_topic_done *ensured;
 	void *ensured_arg;
@@ -68,6 +69,14 @@ enum err own_topic_new(struct loop *l, const struct own_topic_options *o, struct
 	return ERR_OK;
 }
 
+void own_topic_stop(struct own_topic *t)
+{
+	if (t == NULL)
+		return;
+	t->stopped = true;
+	loop_timer_stop(t->timer);
+}
+
 void own_topic_free(struct own_topic *t)
 {
 	if (t == NULL)
@@ -99,7 +108,7 @@ static void on_created(void *arg, enum err e, const struct errmsg *why,
 	struct own_topic *t = arg;
 	struct bytes message = bytes_str(why != NULL ? why->text : NULL);
 	t->asked = false;
-	if (e == ERR_CANCELED)
+	if (e == ERR_CANCELED || t->stopped)
 		return;
 	if (e == ERR_OK) {
 		const struct create_topics_response *r = reply->msg;
@@ -144,11 +153,20 @@ static void create(struct own_topic *t)
 	client_call(t->o.client, &cc);
 }
 
+/* A client that follows all topics does not have one that is not there. Of two answers since it is
+ * wanted the first may have been on its way. */
+static bool is_missing(const struct own_topic *t, const struct client_topic *g)
+{
+	if (g == NULL)
+		return client_metadata_version(t->o.client) >= t->metadata + 2;
+	return g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
 /* The next step towards a topic with a leader. */
 static void look(void *arg)
 {
 	struct own_topic *t = arg;
-	if (!t->wanted || t->asked)
+	if (!t->wanted || t->asked || t->stopped)
 		return;
 	const struct client_topic *g = client_topic(t->o.client, t->name);
 	if (g != NULL && g->error == ERR_OK && g->partitions_n > 0 &&
@@ -159,8 +177,7 @@ static void look(void *arg)
 		t->ensured(t->ensured_arg, ERR_OK, &none);
 		return;
 	}
-	if (g != NULL && g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
-	    loop_now_ms(t->loop) >= t->retry_ms) {
+	if (is_missing(t, g) && loop_now_ms(t->loop) >= t->retry_ms) {
 		create(t);
 		return;
 	}
@@ -170,15 +187,18 @@ static void look(void *arg)
 
 void own_topic_on_metadata(struct own_topic *t)
 {
-	if (t->wanted && !t->asked)
+	if (t->wanted && !t->asked && !t->stopped)
 		loop_timer_set(t->timer, 0);
 }
 
 void own_topic_ensure(struct own_topic *t, own_topic_done *done, void *arg)
 {
+	if (t->stopped)
+		return;
 	t->ensured = done;
 	t->ensured_arg = arg;
 	t->wanted = true;
+	t->metadata = client_metadata_version(t->o.client);
 	if (!t->asked)
 		loop_timer_set(t->timer, 0);
 }
@@ -201,14 +221,14 @@ static void on_produced(void *arg, enum err e, const struct errmsg *why,
 	} else {
 		text = *why;
 	}
-	if (e != ERR_OK && e != ERR_CANCELED)
+	if (e != ERR_OK && e != ERR_CANCELED && !t->stopped)
 		client_metadata_refresh(t->o.client);
 	t->written(t->written_arg, e, &text);
 }
 
 void own_topic_produce(struct own_topic *t, struct bytes batch, own_topic_done *done, void *arg)
 {
-	assert(!t->writing);
+	assert(!t->writing && !t->stopped);
 	const struct client_topic *g = client_topic(t->o.client, t->name);
 	wire_init(&wire_produce_request, &t->produce);
 	t->produce.acks = -1;

@@ -4,8 +4,8 @@
  * batches to it, one at a time. Run tables, MM2's internal topics and the like are kept in such
  * topics.
  *
- * It is freed after its client (client_free, then the loop turned), so that no answer is still to
- * come.
+ * It is stopped before its client is freed, so that it asks nothing of one that is gone, and freed
+ * after it (client_free, then the loop turned), so that no answer is still to come.
  */
 #ifndef FARSHORE_MIRROR_OWN_TOPIC_H
 #define FARSHORE_MIRROR_OWN_TOPIC_H
@@ -39,6 +39,9 @@ extern const struct own_topic_setting own_topic_compacted[OWN_TOPIC_COMPACTED_N]
 /* ERR_NOMEM, ERR_LIMIT: the name is longer than Kafka allows. Asks nothing yet. */
 enum err own_topic_new(struct loop *l, const struct own_topic_options *o,
 		       struct own_topic **out) ERR_MUST_USE;
+/* The client is about to be freed: nothing more is asked of it, and `done` of own_topic_ensure does
+ * not come any more. A write that is out ends with its answer, or ERR_CANCELED. NULL is safe. */
+void own_topic_stop(struct own_topic *t);
 void own_topic_free(struct own_topic *t);
 
 const char *own_topic_name(const struct own_topic *t);

@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/metrics.h"
+#include "mirror/heartbeats.h"
 #include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
 
@@ -220,12 +221,45 @@ static void link_metrics(const struct status_source *s, struct metrics *m)
 	}
 }
 
+/* MM2's internal topics, where they are written. */
+static void mm2_topic_metrics(const struct status_source *s, struct metrics *m)
+{
+	static const char *const ends[] = {"target", "source"};
+	int64_t wall = clock_wall_ms(s->clock);
+	metrics_family(m, "farshore_heartbeat_age_seconds", METRICS_GAUGE,
+		       "Time since the last heartbeat that a cluster took from this link.");
+	for (size_t i = 0; i < s->links_n; i++) {
+		const struct link_config *c = link_config(s->links[i]);
+		for (int end = 0; end < 2; end++) {
+			int64_t last = heartbeats_last_ms(s->links[i]->heartbeats, end == 1);
+			if (last < 0)
+				continue;
+			metrics_double(m,
+				       METRICS_LABELS({"source", c->source->name},
+						      {"target", c->target->name},
+						      {"at", ends[end]}),
+				       (double)(wall - (last > 0 ? last : s->started_ms)) / 1000.0);
+		}
+	}
+	metrics_family(m, "farshore_offset_syncs_total", METRICS_COUNTER,
+		       "Offset syncs written for tools of MM2.");
+	for (size_t i = 0; i < s->links_n; i++) {
+		const struct link_config *c = link_config(s->links[i]);
+		if (c->emit_offset_syncs)
+			metrics_int(m,
+				    METRICS_LABELS({"source", c->source->name},
+						   {"target", c->target->name}),
+				    (int64_t)offset_syncs_count(s->links[i]->syncs));
+	}
+}
+
 void status_metrics(const struct status_source *s, struct buf *out)
 {
 	struct metrics m;
 	metrics_init(&m, out);
 	process_metrics(s, &m);
 	link_metrics(s, &m);
+	mm2_topic_metrics(s, &m);
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
 		metrics_family(&m, families[i].name, families[i].type, families[i].help);
 		for_partitions(s, &m, families[i].fn);

@@ -22,6 +22,7 @@ struct topic_writer {
 	uint64_t last, batch_last, stored;
 	bool busy; /* the topic is being ensured, or the batch is sent */
 	bool sent; /* a request is out */
+	bool stopped;
 	unsigned attempt;
 	struct loop_timer *timer;
 };
@@ -46,6 +47,14 @@ enum err topic_writer_new(struct loop *l, const struct topic_writer_options *o,
 	}
 	*out = w;
 	return ERR_OK;
+}
+
+void topic_writer_stop(struct topic_writer *w)
+{
+	if (w == NULL)
+		return;
+	w->stopped = true;
+	own_topic_stop(w->topic);
 }
 
 void topic_writer_free(struct topic_writer *w)
@@ -78,7 +87,7 @@ static void on_written(void *arg, enum err e, const struct errmsg *why)
 {
 	struct topic_writer *w = arg;
 	w->busy = w->sent = false;
-	if (e == ERR_CANCELED)
+	if (e == ERR_CANCELED || w->stopped)
 		return;
 	if (e != ERR_OK) {
 		retry(w, e, why);
@@ -121,7 +130,7 @@ static void on_ensured(void *arg, enum err e, const struct errmsg *why)
 static void work(void *arg)
 {
 	struct topic_writer *w = arg;
-	if (w->busy || (w->batch.len == 0 && w->builder.count == 0))
+	if (w->busy || w->stopped || (w->batch.len == 0 && w->builder.count == 0))
 		return;
 	w->busy = true;
 	own_topic_ensure(w->topic, on_ensured, w);

@@ -35,6 +35,9 @@ struct topic_writer_options {
 enum err topic_writer_new(struct loop *l, const struct topic_writer_options *o,
 			  struct topic_writer **out) ERR_MUST_USE;
 
+/* Before the client is freed: see own_topic_stop. NULL is safe. */
+void topic_writer_stop(struct topic_writer *w);
+
 /* After the client was freed, as own_topic_free. What was not written is dropped. NULL is safe. */
 void topic_writer_free(struct topic_writer *w);
 

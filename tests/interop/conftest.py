@@ -19,6 +19,14 @@ from harness.paths import MIRROR
 EAST_MESSAGE_BYTES = 8 << 20
 
 
+# A mirror of a test has the partitions of its own topics and no others.
+QUIET = {
+    "emit.heartbeats.enabled": "false",
+    "heartbeats.replication.enabled": "false",
+    "emit.offset-syncs.enabled": "false",
+}
+
+
 class Topic(Protocol):
     """Gives topic names of the test's own."""
 
@@ -48,6 +56,7 @@ class Pair:
         more: Mapping[str, str] | None = None,
     ) -> Mirror:
         """A mirror of these topics, not started; `more` are further properties."""
+        more = {**QUIET, **(more or {})}
         props = mm2_properties(self.east, self.west, topics, listener=listener, more=more)
         made = Mirror(self.folder, props, name=f"mirror{len(self.mirrors)}")
         self.mirrors.append(made)

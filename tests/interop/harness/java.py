@@ -55,14 +55,14 @@ def classes() -> Path:
     with open(CACHE / "classes.lock", "w", encoding="ascii") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            shutil.rmtree(folder.parent, ignore_errors=True)
+            # Those of other versions stay: a program of one may be running.
             made = Path(tempfile.mkdtemp(dir=CACHE))
             subprocess.run(
                 ["javac", "-proc:none", "-cp", path, "-d", str(made), *map(str, sources)],
                 check=True,
                 stdin=subprocess.DEVNULL,
             )
-            folder.parent.mkdir()
+            folder.parent.mkdir(exist_ok=True)
             made.rename(folder)
     return folder
 

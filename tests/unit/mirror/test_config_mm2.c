@@ -54,10 +54,17 @@ static void the_defaults_are_mm2s(void **state)
 	assert_true(k->source->read_committed);
 	assert_false(k->source->tls);
 	assert_null(k->source->sasl_mechanism);
-	load_said(l,
-		  "mm2.properties: on by MM2's default, but not done by this version: "
-		  "emit.checkpoints.enabled, emit.heartbeats.enabled, emit.offset-syncs.enabled, "
-		  "sync.topic.acls.enabled\n");
+	load_said(l, "mm2.properties: on by MM2's default, but not done by this version: "
+		     "emit.checkpoints.enabled, sync.topic.acls.enabled\n");
+	assert_true(k->emit_heartbeats);
+	assert_true(k->emit_heartbeats_at_source);
+	assert_int_equal(k->emit_heartbeats_ms, 1000);
+	assert_int_equal(k->heartbeats_replication_factor, 3);
+	assert_true(k->emit_offset_syncs);
+	assert_true(k->offset_syncs_at_source);
+	assert_int_equal(k->offset_lag_max, 100);
+	assert_int_equal(k->offset_syncs_replication_factor, 3);
+	assert_true(l->c.metrics_mm2);
 	load_ok(l, TWO QUIET);
 	assert_string_equal(l->said, "");
 }
@@ -71,6 +78,8 @@ static void every_link_setting(void **state)
 		"refresh.topics.enabled = FALSE\nrefresh.topics.interval.seconds = 30\n"
 		"sync.topic.configs.enabled=false\nsync.topic.configs.interval.seconds=7\n"
 		"offset-syncs.topic.replication.factor=5\nheartbeats.replication.enabled=false\n"
+		"offset-syncs.topic.location=target\noffset.lag.max=0\n"
+		"emit.heartbeats.interval.seconds=3\nheartbeats.topic.replication.factor=2\n"
 		"replication.policy.class = "
 		"org.apache.kafka.connect.mirror.IdentityReplicationPolicy\n"
 		"replication.policy.separator = _\n"
@@ -89,6 +98,13 @@ static void every_link_setting(void **state)
 	assert_false(k->sync_configs);
 	assert_int_equal(k->sync_configs_ms, 7000);
 	assert_int_equal(k->runs_replication_factor, 5);
+	assert_int_equal(k->offset_syncs_replication_factor, 5);
+	assert_false(k->offset_syncs_at_source);
+	assert_int_equal(k->offset_lag_max, 0);
+	assert_false(k->emit_offset_syncs);
+	assert_false(k->emit_heartbeats);
+	assert_int_equal(k->emit_heartbeats_ms, 3000);
+	assert_int_equal(k->heartbeats_replication_factor, 2);
 	assert_false(k->heartbeats);
 	assert_int_equal(k->policy, POLICY_IDENTITY);
 	assert_string_equal(k->separator, "_");
@@ -96,6 +112,41 @@ static void every_link_setting(void **state)
 	assert_true(k->start_latest);
 	assert_int_equal(k->max_request_bytes, 2 << 20);
 	assert_int_equal(k->delivery_timeout_ms, INT32_MAX);
+}
+
+/* Heartbeats at the source stand for the flow back (MirrorMakerConfig.clusterPairs). */
+static void heartbeats_of_the_flow_back(void **state)
+{
+	struct load *l = *state;
+	static const struct {
+		const char *text;
+		bool at_target, at_source;
+	} cases[] = {
+		{"", true, true},
+		{"emit.heartbeats.enabled=false\n", false, false},
+		{"A->B.emit.heartbeats.enabled=false\n", false, true},
+		{"B->A.emit.heartbeats.enabled=false\n", true, false},
+		{"emit.heartbeats.enabled=false\nB->A.emit.heartbeats.enabled=true\n", false, true},
+		{"B->A.enabled=false\n", true, true},
+		/* An enabled flow back writes its own. */
+		{"B->A.enabled=true\n", true, false},
+	};
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char text[1000];
+		snprintf(text, sizeof text, "%s%s", TWO, cases[i].text);
+		load_ok(l, text);
+		const struct link_config *k = mirror_config_link(&l->c, "A->B");
+		assert_int_equal(k->emit_heartbeats, cases[i].at_target);
+		assert_int_equal(k->emit_heartbeats_at_source, cases[i].at_source);
+		k = mirror_config_link(&l->c, "B->A");
+		assert_true(k == NULL || !k->emit_heartbeats_at_source);
+	}
+	/* MM2 --clusters B does not run flows to A. */
+	l->targets[0] = "B";
+	load_ok(l, TWO);
+	assert_true(l->c.links[0].emit_heartbeats);
+	assert_false(l->c.links[0].emit_heartbeats_at_source);
+	l->targets[0] = NULL;
 }
 
 static void every_client_setting(void **state)
@@ -461,8 +512,6 @@ static void what_is_ignored_is_named(void **state)
 	warned(l, "sync.group.offsets.enabled=false", NULL);
 	warned(l, "A->B.emit.checkpoints.enabled=true",
 	       "A->B.emit.checkpoints.enabled: ignored: checkpoints");
-	warned(l, "offset.lag.max=1",
-	       "offset.lag.max: ignored: MM2's offset-syncs are not written");
 	warned(l, "B.exactly.once.source.support=enabled", "ignored: restart is exact without");
 	warned(l, "offset.storage.replication.factor=1", "ignored: positions come from the target");
 	warned(l, "B.status.storage.topic=x", "ignored: there is no Kafka Connect worker");
@@ -685,6 +734,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(the_defaults_are_mm2s),
 		CASE(every_link_setting),
+		CASE(heartbeats_of_the_flow_back),
 		CASE(every_client_setting),
 		CASE(precedence),
 		CASE(precedence_of_security),

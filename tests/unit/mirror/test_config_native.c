@@ -43,6 +43,11 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_string_equal(k->separator, ".");
 	assert_true(k->internal_separator);
 	assert_false(k->heartbeats);
+	/* A native link writes nothing that only tools of MM2 read, and nothing at its source. */
+	assert_false(k->emit_heartbeats);
+	assert_false(k->emit_heartbeats_at_source);
+	assert_false(k->emit_offset_syncs);
+	assert_false(k->offset_syncs_at_source);
 	assert_int_equal(k->replication_factor, -1);
 	assert_int_equal(k->runs_replication_factor, -1);
 	assert_non_null(strstr(k->config_exclude, "message\\.timestamp\\.type,"));

@@ -180,12 +180,46 @@ static void the_runs_topic(void **state)
 	assert_int_equal(naming_runs_topic(&l, out), ERR_LIMIT);
 }
 
+/* As Kafka 4.1's classes answer for "us-east". */
+static void the_offset_syncs_topic(void **state)
+{
+	(void)state;
+	static const struct {
+		enum mirror_policy policy;
+		const char *separator;
+		bool internal;
+		const char *expected;
+	} cases[] = {
+		{POLICY_DEFAULT, ".", true, "mm2-offset-syncs.us-east.internal"},
+		{POLICY_DEFAULT, "_", true, "mm2-offset-syncs_us-east_internal"},
+		{POLICY_DEFAULT, "_", false, "mm2-offset-syncs.us-east.internal"},
+		{POLICY_DEFAULT, "-x-", true, "mm2-offset-syncs-x-us-east-x-internal"},
+		{POLICY_IDENTITY, "_", true, "mm2-offset-syncs_us-east_internal"},
+		{POLICY_IDENTITY, "-x-", false, "mm2-offset-syncs.us-east.internal"},
+		{POLICY_LEGACY, "_", true, "mm2-offset-syncs.us-east.internal"},
+	};
+	char out[TOPIC_NAME_MAX + 1], alias[TOPIC_NAME_MAX];
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct link_config l = link_of(cases[i].policy, cases[i].separator);
+		l.internal_separator = cases[i].internal;
+		assert_int_equal(naming_offset_syncs_topic(&l, "us-east", out), ERR_OK);
+		assert_string_equal(out, cases[i].expected);
+		/* Never copied. */
+		assert_true(naming_is_internal(&l, out));
+	}
+	struct link_config l = link_of(POLICY_DEFAULT, ".");
+	memset(alias, 'x', sizeof alias);
+	alias[sizeof alias - 1] = '\0';
+	assert_int_equal(naming_offset_syncs_topic(&l, alias, out), ERR_LIMIT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(remote_names),       cmocka_unit_test(names_have_kafkas_limit),
-		cmocka_unit_test(internal_topics),    cmocka_unit_test(cycles),
-		cmocka_unit_test(all_rules_together), cmocka_unit_test(the_runs_topic),
+		cmocka_unit_test(remote_names),           cmocka_unit_test(names_have_kafkas_limit),
+		cmocka_unit_test(internal_topics),        cmocka_unit_test(cycles),
+		cmocka_unit_test(all_rules_together),     cmocka_unit_test(the_runs_topic),
+		cmocka_unit_test(the_offset_syncs_topic),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,7 @@ static void rig_init(struct rig *r)
 
 static void rig_fini(struct rig *r)
 {
+	topic_writer_stop(r->w);
 	pair_stop(&r->p);
 	topic_writer_free(r->w);
 	pair_fini(&r->p);
@@ -258,6 +259,21 @@ static void test_freed_while_busy(void **state)
 	assert_int_equal(r.stored, 0);
 }
 
+/* Stopped with a repetition due: it does not come to a client that is gone. */
+static void test_stopped_while_refused(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.spoil = 1000;
+	model_twist(&r.p.target, WIRE_API_PRODUCE, refuse_notes, &r);
+	put(&r, 0);
+	pair_wait(&r.p, twice_refused, STEP_MS);
+	r.p.skew_ms += 60 * 1000;
+	rig_fini(&r);
+	assert_int_equal(r.stored, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_deleted),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_freed_while_busy),
+		cmocka_unit_test(test_stopped_while_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

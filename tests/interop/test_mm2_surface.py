@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tools made for MirrorMaker 2 see of a link: internal topics, read by MM2's own classes."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from conftest import Pair, Topic
+from harness import java
+from harness.client import Client, numbered
+from harness.compare import assert_same, diff
+from harness.mirror import MirrorMaker2, mm2_properties, write_properties
+from harness.process import wait_for
+
+HEARTBEAT = b"\x00\x00"  # version 0, before the time
+# As MM2 has them unless told otherwise.
+DEFAULTS = {
+    "emit.heartbeats.enabled": "true",
+    "heartbeats.replication.enabled": "true",
+    "emit.offset-syncs.enabled": "true",
+}
+SYNCS = {"source": "mm2-offset-syncs.west.internal", "target": "mm2-offset-syncs.east.internal"}
+
+
+def mm2_classes(*args: str) -> Any:
+    """What java/Mm2.java prints."""
+    done = subprocess.run(
+        java.own_command("Mm2", *args),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return json.loads(done.stdout)
+
+
+def string(text: str) -> bytes:
+    return len(text.encode()).to_bytes(2, "big") + text.encode()
+
+
+def heartbeats(client: Client, topic: str, source: str, target: str) -> list[int]:
+    """The times in the heartbeats of one pair of aliases, as MM2 encodes them."""
+    key = string(source) + string(target)
+    times = []
+    for stored in client.read(topic):
+        if stored.record.key == key:
+            value = stored.record.value
+            assert value is not None and value[:2] == HEARTBEAT and len(value) == 10
+            times.append(int.from_bytes(value[2:], "big"))
+            assert times[-1] == stored.record.timestamp
+    return times
+
+
+def syncs(client: Client, syncs_topic: str, topic: str) -> list[tuple[int, int]]:
+    """The offset syncs of partition 0, as MM2 encodes them."""
+    found = []
+    for stored in client.read(syncs_topic) if syncs_topic in client.topics() else []:
+        value = stored.record.value
+        if stored.record.key == string(topic) + bytes(4):
+            assert value is not None and len(value) == 16
+            found.append((int.from_bytes(value[:8], "big"), int.from_bytes(value[8:], "big")))
+    return found
+
+
+def commit(client: Client, group: str, topic: str, offset: int) -> None:
+    places = ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, offset)])
+    client.admin.alter_consumer_group_offsets([places])[group].result(10)
+
+
+def exact(client: Client, topic: str) -> dict[int, int]:
+    """By brute force: where each position of the source's partition 0 is on the target."""
+    visible = [stored.offset for stored in client.read(topic)]
+    return {
+        position: sum(1 for offset in visible if offset < position)
+        for position in range(client.offsets(topic)[1] + 1)
+    }
+
+
+def test_heartbeats(pair: Pair, topic: Topic) -> None:
+    """One a second at each end, for both ways of a flow whose way back is not enabled; those of the
+    source are copied, and differ in nothing."""
+    pair.source.create_topic(topic())
+    with pair.mirror(topic(), more=DEFAULTS):
+        for client, source, target in (
+            (pair.target, "east", "west"),
+            (pair.source, "west", "east"),
+        ):
+            before = wait_for(
+                f"heartbeats of {source}",
+                lambda c=client, s=source, t=target: heartbeats(c, "heartbeats", s, t),
+            )
+            after = wait_for(
+                "two more",
+                lambda c=client, s=source, t=target, n=len(before) + 2: (
+                    found := heartbeats(c, "heartbeats", s, t)
+                )
+                and len(found) >= n
+                and found,
+            )
+            assert 900 < after[-1] - after[-2] < 1500
+            assert client.topic_config("heartbeats")["cleanup.policy"] == "compact"
+        wait_for(
+            "east.heartbeats",
+            lambda: heartbeats(pair.target, "east.heartbeats", "west", "east"),
+        )
+    assert diff(pair.source.records("heartbeats"), pair.target.records("east.heartbeats")) == ""
+
+
+def test_heartbeats_off(pair: Pair, topic: Topic) -> None:
+    """emit.heartbeats.enabled of each way; what was there before stays."""
+
+    def counts() -> list[int]:
+        return [
+            len(heartbeats(client, "heartbeats", *ends)) if "heartbeats" in client.topics() else 0
+            for client, ends in ((pair.target, ("east", "west")), (pair.source, ("west", "east")))
+        ]
+
+    pair.source.create_topic(topic())
+    pair.source.produce(topic(), numbered(10))
+    before = counts()
+    off = {**DEFAULTS, "emit.heartbeats.enabled": "false"}
+    with pair.mirror(topic(), more=off):
+        assert_same(pair.source, topic(), pair.target, f"east.{topic()}")
+    assert counts() == before
+    one_way = {**DEFAULTS, "west->east.emit.heartbeats.enabled": "false"}
+    with pair.mirror(topic(), more=one_way):
+        wait_for("heartbeats at the target", lambda: counts()[0] > before[0] + 1)
+    assert counts()[1] == before[1]
+
+
+@pytest.mark.parametrize("policy", ["Default", "Identity"])
+def test_remote_cluster_utils(pair: Pair, topic: Topic, policy: str) -> None:
+    """RemoteClusterUtils and MirrorClient of Kafka 4.1, and the console's formatters."""
+    name = topic()
+    remote = f"east.{name}" if policy == "Default" else name
+    replication = f"org.apache.kafka.connect.mirror.{policy}ReplicationPolicy"
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(250))
+    client = write_properties(
+        pair.folder / "client.properties",
+        {
+            "bootstrap.servers": pair.west.bootstrap(),
+            "replication.policy.class": replication,
+            "source.cluster.alias": "east",
+        },
+    )
+    more = {**DEFAULTS, "replication.policy.class": replication}
+    with pair.mirror(name, more=more) as mirror:
+        assert_same(pair.source, name, pair.target, remote)
+        wait_for("a sync", lambda: syncs(pair.source, SYNCS["source"], name) == [(249, 249)])
+        assert mirror.metric("farshore_offset_syncs_total", source="east", target="west") > 0
+        age = mirror.metric("farshore_heartbeat_age_seconds", source="east", at="target")
+        assert 0 <= age < 5
+        wait_for("heartbeats", lambda: sum(pair.target.end_offsets("east.heartbeats")) > 0)
+    found = mm2_classes("ask", str(client), "east")
+    assert found["upstreamClusters"] == ["east"]
+    assert found["replicationHops"] == 1
+    assert found["heartbeatTopics"] == ["east.heartbeats", "heartbeats"]
+    assert "east.heartbeats" in found["remoteTopics"]
+    assert remote in found["remoteTopicsOfSource"]
+    # Java takes what is named after a cluster for a copy, but for MM2's own topics.
+    internal = {t for t in found["remoteTopics"] if t.endswith("internal")}
+    assert internal == {"east.offset-runs.internal"}
+    if policy == "Identity":
+        return
+    west, east = pair.west.bootstrap(), pair.east.bootstrap()
+    places = (f"{west}/heartbeats", f"{west}/east.heartbeats", f"{east}/{SYNCS['source']}")
+    lines = mm2_classes("print", *places)
+    assert lines["heartbeats"][-1].startswith(
+        "Heartbeat{sourceClusterAlias=east, targetClusterAlias=west, timestamp="
+    )
+    assert lines["east.heartbeats"][-1].startswith(
+        "Heartbeat{sourceClusterAlias=west, targetClusterAlias=east, timestamp="
+    )
+    assert (
+        f"OffsetSync{{topicPartition={name}-0, upstreamOffset=249, downstreamOffset=249}}"
+        in lines[SYNCS["source"]]
+    )
+
+
+def checkpoint_task(pair: Pair, topic: str, location: str, groups: list[str]) -> dict[str, int]:
+    """Where MM2's own checkpoint task, which knows our offset syncs alone, puts the groups."""
+    task = {
+        "name": "checkpoints",
+        "connector.class": "org.apache.kafka.connect.mirror.MirrorCheckpointConnector",
+        "source.cluster.alias": "east",
+        "target.cluster.alias": "west",
+        "source.cluster.bootstrap.servers": pair.east.bootstrap(),
+        "target.cluster.bootstrap.servers": pair.west.bootstrap(),
+        "offset-syncs.topic.location": location,
+        "topics": topic,
+        "emit.checkpoints.interval.seconds": "1",
+        "task.assigned.groups": ",".join(groups),
+        "task.index": "0",
+        "replication.factor": "1",
+        "checkpoints.topic.replication.factor": "1",
+    }
+    if "east.checkpoints.internal" not in pair.target.topics():
+        # MM2's connector makes it before it starts the task.
+        pair.target.create_topic("east.checkpoints.internal", cleanup_policy="compact")
+    file = write_properties(pair.folder / f"task-{location}.properties", task)
+    found = mm2_classes("checkpoints", str(file), "20")
+    return {
+        group: offset
+        for group, offsets in found.items()
+        for partition, offset in offsets.items()
+        if partition == f"east.{topic}-0"
+    }
+
+
+@pytest.mark.parametrize("location", ["source", "target"])
+def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
+    """MM2's checkpoint task translates by our offset syncs: never past the true position, exactly
+    at the newest sync, and it knows positions from before it was there."""
+    name = topic()
+    pair.source.create_topic(name)
+    pair.need_transactions()
+    more = {**DEFAULTS, "offset-syncs.topic.location": location, "offset.lag.max": "10"}
+    holder = pair.source if location == "source" else pair.target
+    with pair.mirror(name, more=more):
+        for step in range(4):
+            for part in range(3):
+                records = numbered(10, start=100 * step + 10 * part)
+                pair.source.transaction(name, records, commit=part != 1)
+            total = 20 * (step + 1)
+            wait_for(
+                f"{total} records",
+                lambda n=total: pair.target.offsets(f"east.{name}")[1] == n,
+            )
+            wait_for(
+                "their sync",
+                lambda n=total: (n - 1) in [down for _up, down in syncs(holder, SYNCS[location], name)],
+            )
+    truth = exact(pair.source, name)
+    end = max(truth)
+    # The end of each transaction that was committed, in the middle of one, and behind all.
+    positions = sorted({*range(10, end, 16), *range(3, end, 13), end - 2, end})
+    for position in positions:
+        commit(pair.source, f"{name}-{position}", name, position)
+    groups = [f"{name}-{position}" for position in positions]
+    found = checkpoint_task(pair, name, location, groups)
+    first = syncs(holder, SYNCS[location], name)[0][0]
+    for position in positions:
+        translated = found.get(f"{name}-{position}")
+        if position < first:
+            assert translated is None  # older than the first sync: MM2 says nothing
+        else:
+            assert translated is not None and translated <= truth[position]
+    assert found[f"{name}-{end}"] == truth[end]
