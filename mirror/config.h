@@ -75,7 +75,17 @@ struct link_config {
 	int32_t max_request_bytes; /* of one produce request */
 	int32_t max_in_flight;     /* produce requests per target broker */
 	int64_t delivery_timeout_ms;
-	size_t runs_budget; /* bytes of memory for one partition's run table */
+	size_t runs_budget;                  /* bytes of memory for one partition's run table */
+	const char *groups, *groups_exclude; /* comma lists of patterns; groups "" or NULL: none */
+	bool refresh_groups;                 /* false: those found at the start only */
+	int64_t refresh_groups_ms;
+	bool sync_group_offsets; /* commit translated offsets at the target */
+	int64_t sync_groups_ms;
+	bool follow_rewinds; /* also when a group went back at the source */
+	bool delete_groups;  /* delete at the target what was deleted at the source */
+	bool emit_checkpoints;
+	int64_t emit_checkpoints_ms;
+	int16_t checkpoints_replication_factor;
 };
 
 struct mirror_config {

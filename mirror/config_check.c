@@ -166,6 +166,8 @@ void config_check_link(struct config *c, const struct link_draft *d, FILE *warni
 		fprintf(warnings, "link %s: no topics are set, so none are copied\n", link->name);
 	check_patterns(c, link->name, "topics", link->topics);
 	check_patterns(c, link->name, "excluded topics", link->topics_exclude);
+	check_patterns(c, link->name, "groups", link->groups);
+	check_patterns(c, link->name, "excluded groups", link->groups_exclude);
 	check_patterns(c, link->name, "excluded topic settings", link->config_exclude);
 }
 

@@ -153,6 +153,8 @@ static void put_link(struct mm2 *m, const char *flow, const char *source, const 
 		{"replication_factor", "2"},
 		{"runs_replication_factor", "3"},
 		{"sync_configs_interval", "600 s"},
+		{"sync_group_offsets", "false"},
+		{"checkpoints_replication_factor", "3"},
 	};
 	const struct mm2_side s = {.m = m, .flow = flow, .section = "links", .name = flow};
 	mm2_side_put(&s, "source", source, NULL);
@@ -212,24 +214,13 @@ static void put_flows(struct mm2 *m)
 
 /* ---- the whole ---- */
 
-/* One line for what MM2 would do unasked. */
+/* What MM2 would do unasked. */
 static void warn_defaults(struct mm2 *m)
 {
-	static const char *const keys[] = {"emit.checkpoints.enabled", "sync.topic.acls.enabled"};
-	const char *before = "";
-	bool any = false;
-	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-		if (mm2_properties_find(&m->props, keys[i]) != NULL)
-			continue;
-		if (!any)
-			fprintf(m->warnings,
-				"%s: on by MM2's default, but not done by this version: ", m->file);
-		fprintf(m->warnings, "%s%s", before, keys[i]);
-		before = ", ";
-		any = true;
-	}
-	if (any)
-		fputs("\n", m->warnings);
+	static const char key[] = "sync.topic.acls.enabled";
+	if (mm2_properties_find(&m->props, key) == NULL)
+		fprintf(m->warnings, "%s: on by MM2's default, but not done by this version: %s\n",
+			m->file, key);
 }
 
 static void load_aliases(struct mm2 *m)
@@ -395,6 +386,10 @@ void config_mm2_manual(FILE *out)
 	      "- New topics are looked for every 5 s where `refresh.topics.interval.seconds` is "
 	      "not "
 	      "set (MM2: 600 s).\n"
+	      "- Groups are looked at every 5 s where `sync.group.offsets.interval.seconds` and "
+	      "the "
+	      "like are not set (MM2: 60 and\n  600 s). `sync.group.offsets.enabled` works without "
+	      "`emit.checkpoints.enabled` too.\n"
 	      "- A variable of a config provider that cannot be resolved is an error; Kafka would "
 	      "use "
 	      "its text.\n"

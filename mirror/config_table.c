@@ -20,6 +20,7 @@ static const char *const two_ways[] = {"auto", "on", "off", NULL};
 static const char *const policies[] = {"default", "identity", "legacy", NULL};
 static const char *const defaults_from[] = {"target", "source", NULL};
 static const char *const locations[] = {"target", "source", NULL};
+static const char *const group_deletion[] = {"keep", "delete", NULL};
 static const char *const starts[] = {"earliest", "latest", NULL};
 
 /* clang-format off */
@@ -171,6 +172,35 @@ static const struct config_row rows[] = {
 	{LINK(link.runs_budget), .key = "runs_budget", .type = CONFIG_BYTES,
 	 .min = 4 * KIB, .max = 512 * KIB, .def = "256 KiB",
 	 .help = "Memory for the offset runs of one partition; the oldest runs go when it is full."},
+
+	{LINK(link.groups), .key = "groups", .type = CONFIG_LIST, .def = ".*",
+	 .help = "Consumer groups to follow: names and patterns, each matches the whole name; empty: none."},
+	{LINK(link.groups_exclude), .key = "groups_exclude", .type = CONFIG_LIST,
+	 .def = "console-consumer-.*, connect-.*, __.*",
+	 .help = "Groups to leave out even if `groups` has them."},
+	{LINK(link.refresh_groups), .key = "refresh_groups", .type = CONFIG_BOOL, .def = "true",
+	 .help = "Look for new groups while running."},
+	{LINK(link.refresh_groups_ms), .key = "refresh_groups_interval", .type = CONFIG_DURATION,
+	 .min = 100, .max = INT64_MAX / 1000000, .def = "5 s",
+	 .help = "How often to look for new groups."},
+	{LINK(link.sync_group_offsets), .key = "sync_group_offsets", .type = CONFIG_BOOL, .def = "true",
+	 .help = "Commit the groups' translated offsets at the target, while a group has no members there; never backwards."},
+	{LINK(link.sync_groups_ms), .key = "sync_group_offsets_interval", .type = CONFIG_DURATION,
+	 .min = 100, .max = INT32_MAX, .def = "5 s",
+	 .help = "How often to read the groups' offsets at the source and to bring the target up to them."},
+	{LINK(link.follow_rewinds), .key = "follow_rewinds", .type = CONFIG_BOOL, .def = "false",
+	 .help = "Let a group go back at the target when it was reset at the source and nobody else moved it at the target."},
+	{LINK(link.delete_groups), .key = "group_deletion", .type = CONFIG_ENUM, .words = group_deletion,
+	 .def = "keep",
+	 .help = "What becomes of a group at the target that is deleted at the source: delete only touches groups that have no members and stand where this link put them."},
+	{LINK(link.emit_checkpoints), .key = "emit_checkpoints", .type = CONFIG_BOOL, .def = "true",
+	 .help = "Write MM2's checkpoints; they are also how a restarted mirror knows what it had put where."},
+	{LINK(link.emit_checkpoints_ms), .key = "emit_checkpoints_interval", .type = CONFIG_DURATION,
+	 .min = 100, .max = INT32_MAX, .def = "5 s",
+	 .help = "How often to write checkpoints of what changed."},
+	{LINK(link.checkpoints_replication_factor), .key = "checkpoints_replication_factor",
+	 .type = CONFIG_INT, .min = -1, .max = INT16_MAX, .def = "-1",
+	 .help = "Replicas of the topic with the checkpoints; -1: the target's default."},
 
 	{MIRROR(m.http_listen), .key = "http.listen", .type = CONFIG_STRING, .def = "127.0.0.1:8380",
 	 .help = "Address of /metrics, /livez, /readyz and /v1; empty: no listener."},

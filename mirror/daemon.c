@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/http.h"
 #include "mirror/control.h"
+#include "mirror/groups_api.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
 #include "mirror/page.h"
@@ -159,6 +160,8 @@ static enum err http_start(struct daemon *d, struct errmsg *why)
 	e = control_serve(d->http, &d->control);
 	if (e == ERR_OK)
 		e = translate_api_serve(d->http, &d->translate);
+	if (e == ERR_OK)
+		e = groups_api_serve(d->http, &d->status);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "http: out of memory");
 	log_event(loop_log(d->loop), LOG_INFO, "http_listening",

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/tls.h"
 #include "mirror/connect.h"
+#include "mirror/groups.h"
 #include "mirror/heartbeats.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
@@ -240,6 +241,7 @@ static void on_target_metadata(void *arg)
 	sender_on_metadata(k->sender);
 	heartbeats_on_metadata(k->heartbeats, false);
 	offset_syncs_on_metadata(k->syncs, false);
+	groups_on_metadata(k->groups);
 }
 
 static void load_again(void *arg);
@@ -281,6 +283,7 @@ static void begin(struct link *k)
 		for (int32_t i = 0; i < t->slots_n; i++)
 			slot_start(k, t->slots[i]);
 	}
+	groups_start(k->groups);
 }
 
 static void load_again(void *arg)
@@ -317,6 +320,9 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 		e = offset_syncs_new(k, &k->syncs);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "link %s: %s", k->config->name, err_text(e));
+	e = groups_new(k, &k->groups, why);
+	if (e != ERR_OK)
+		return e;
 	return topics_new(k->loop, k->config, k->source_client, k->target_client, &topic_events, k,
 			  &k->topics, why);
 }
@@ -412,6 +418,7 @@ void link_stop(struct link *k)
 {
 	k->stopping = true;
 	heartbeats_stop(k->heartbeats);
+	groups_stop(k->groups);
 	size_t at = 0;
 	void *v;
 	while (map_next(k->entries, &at, NULL, &v)) {
@@ -426,7 +433,7 @@ void link_stop(struct link *k)
 bool link_stopped(struct link *k)
 {
 	return sender_in_flight(k->sender) == 0 && journal_flush(k->journal) &&
-	       offset_syncs_flush(k->syncs);
+	       offset_syncs_flush(k->syncs) && groups_stopped(k->groups);
 }
 
 /* Nothing may be asked any more of what is about to be freed. */
@@ -488,6 +495,7 @@ void link_free(struct link *k)
 	two_way_free(k);
 	heartbeats_free(k->heartbeats);
 	offset_syncs_free(k->syncs);
+	groups_free(k->groups);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))

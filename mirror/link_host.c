@@ -170,9 +170,20 @@ static enum log_level state_level(enum mirror_state from, enum mirror_state to)
 		       : LOG_INFO;
 }
 
+/* Is the run table what both logs agree with? See group_translate.c. */
+static void settle(struct slot *slot, enum mirror_state to)
+{
+	if (mirror_state_moves(to))
+		slot->settled = true;
+	else if (to == STATE_STARTING || to == STATE_TARGET_TRUNCATED ||
+		 (mirror_state_needs_person(to) && to != STATE_REFUSED && to != STATE_DATA_LOSS))
+		slot->settled = false;
+}
+
 static void host_changed(void *ctx, struct partition *p, enum mirror_state from)
 {
 	struct link *k = ctx;
+	settle(slot_of(p), p->state);
 	if (k->stopping)
 		return;
 	/* The first after a start, though nothing may be copied for a while. */

@@ -25,6 +25,7 @@ struct sender;
 struct prober;
 struct journal;
 struct heartbeats;
+struct groups;
 struct fetch_lane;
 struct send_lane;
 
@@ -68,6 +69,9 @@ struct slot {
 	bool journal_dirty, journal_urgent;
 
 	struct offset_sync_state sync; /* offset_syncs.c */
+	/* link_host.c: it was copying since the process started, and nothing threw doubt on its run
+	 * table since */
+	bool settled;
 };
 
 struct topic_entry {
@@ -100,8 +104,9 @@ struct link {
 	struct slot *origin_slots;
 	struct reverse_watch reverse_watch;
 	void (*two_way_begin)(struct link *k);
-	bool loaded;         /* run tables are loaded */
-	struct map *entries; /* source topic name -> struct topic_entry */
+	bool loaded;           /* run tables are loaded */
+	struct map *entries;   /* source topic name -> struct topic_entry */
+	struct groups *groups; /* NULL: none are followed */
 	struct heartbeats *heartbeats;
 	struct offset_syncs *syncs; /* NULL: none are written */
 	struct loop_timer *tick, *load_retry;

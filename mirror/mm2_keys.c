@@ -10,8 +10,6 @@
 #include <string.h>
 
 /* Reasons that several keys share. */
-#define NO_CHECKPOINTS "checkpoints are not written by this version"
-#define NO_GROUPS      "consumer groups are not synced by this version"
 #define NO_ACLS        "ACLs are not synced by this version"
 #define NO_CONNECT     "there is no Kafka Connect worker here"
 #define NO_GROUP       "positions come from the target, the mirror joins no consumer group"
@@ -83,16 +81,16 @@ const struct mm2_key mm2_keys[] = {
 	{"task.assigned.partitions", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 
 	/* checkpoint connector */
-	{"groups", CONN, MM2_IGNORED, .why = NO_GROUPS},
-	{"groups.exclude", CONN, MM2_IGNORED, .why = NO_GROUPS},
-	{"group.filter.class", CONN, MM2_IGNORED, .same = MM2_PACKAGE "DefaultGroupFilter", .why = NO_GROUPS},
-	{"refresh.groups.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_GROUPS},
-	{"refresh.groups.interval.seconds", CONN, MM2_IGNORED, .why = NO_GROUPS},
-	{"emit.checkpoints.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_CHECKPOINTS},
-	{"emit.checkpoints.interval.seconds", CONN, MM2_IGNORED, .why = NO_CHECKPOINTS},
-	{"sync.group.offsets.enabled", CONN, MM2_IGNORED, .same = "false", .why = NO_GROUPS},
-	{"sync.group.offsets.interval.seconds", CONN, MM2_IGNORED, .why = NO_GROUPS},
-	{"checkpoints.topic.replication.factor", CONN, MM2_IGNORED, .why = NO_CHECKPOINTS},
+	{"groups", CONN, MM2_LINK, .to = "groups"},
+	{"groups.exclude", CONN, MM2_LINK, .to = "groups_exclude"},
+	{"group.filter.class", CONN, MM2_REFUSED, .same = MM2_PACKAGE "DefaultGroupFilter", .why = NO_CODE "; DefaultGroupFilter is built in"},
+	{"refresh.groups.enabled", CONN, MM2_LINK, .to = "refresh_groups", .form = MM2_BOOL},
+	{"refresh.groups.interval.seconds", CONN, MM2_LINK, .to = "refresh_groups_interval", .form = MM2_SECONDS},
+	{"emit.checkpoints.enabled", CONN, MM2_LINK, .to = "emit_checkpoints", .form = MM2_BOOL},
+	{"emit.checkpoints.interval.seconds", CONN, MM2_LINK, .to = "emit_checkpoints_interval", .form = MM2_SECONDS},
+	{"sync.group.offsets.enabled", CONN, MM2_LINK, .to = "sync_group_offsets", .form = MM2_BOOL},
+	{"sync.group.offsets.interval.seconds", CONN, MM2_LINK, .to = "sync_group_offsets_interval", .form = MM2_SECONDS},
+	{"checkpoints.topic.replication.factor", CONN, MM2_LINK, .to = "checkpoints_replication_factor"},
 	{"task.assigned.groups", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 
 	/* heartbeat connector */
@@ -104,7 +102,7 @@ const struct mm2_key mm2_keys[] = {
 	{"topics.blacklist", CONN, MM2_REFUSED, .why = "removed in Kafka 4.0, which ignores it; write topics.exclude"},
 	{"topics.whitelist", CONN, MM2_REFUSED, .why = "not a setting of MM2; write topics"},
 	{"config.properties.blacklist", CONN, MM2_REFUSED, .why = "removed in Kafka 4.0, which ignores it; write config.properties.exclude"},
-	{"groups.blacklist", CONN, MM2_IGNORED, .why = "removed in Kafka 4.0 (groups.exclude); " NO_GROUPS},
+	{"groups.blacklist", CONN, MM2_REFUSED, .why = "removed in Kafka 4.0, which ignores it; write groups.exclude"},
 	{"use.incremental.alter.configs", CONN, MM2_IGNORED, .why = "removed in Kafka 4.0; configs are always altered incrementally"},
 	{"add.source.alias.to.metrics", CONN, MM2_IGNORED, .why = "removed in Kafka 4.0; metrics always name both clusters"},
 

@@ -140,3 +140,11 @@ enum err naming_offset_syncs_topic(const struct link_config *link, const char *a
 	const char *const parts[] = {"mm2-offset-syncs", separator, alias, separator, "internal"};
 	return put_name(out, parts, 5);
 }
+
+enum err naming_checkpoints_topic(const struct link_config *link, char out[TOPIC_NAME_MAX + 1])
+{
+	const char *separator = internal_separator(link);
+	const char *const parts[] = {link->source->name, separator, "checkpoints", separator,
+				     "internal"};
+	return put_name(out, parts, 5);
+}

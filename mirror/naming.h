@@ -55,4 +55,9 @@ enum err naming_runs_topic(const struct link_config *link,
 enum err naming_offset_syncs_topic(const struct link_config *link, const char *alias,
 				   char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
 
+/* "<source>.checkpoints.internal", with the link's separator for internal topics
+ * (ReplicationPolicy.checkpointsTopic). */
+enum err naming_checkpoints_topic(const struct link_config *link,
+				  char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
+
 #endif

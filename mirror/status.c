@@ -10,6 +10,7 @@
 
 #include "lib/base/mem.h"
 #include "lib/base/metrics.h"
+#include "mirror/groups.h"
 #include "mirror/heartbeats.h"
 #include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
@@ -260,6 +261,7 @@ void status_metrics(const struct status_source *s, struct buf *out)
 	process_metrics(s, &m);
 	link_metrics(s, &m);
 	mm2_topic_metrics(s, &m);
+	groups_metrics(s->links, s->links_n, &m);
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
 		metrics_family(&m, families[i].name, families[i].type, families[i].help);
 		for_partitions(s, &m, families[i].fn);

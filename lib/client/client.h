@@ -56,8 +56,8 @@ enum { CLIENT_ANY = -1, CLIENT_CONTROLLER = -2 }; /* or a broker's node id >= 0 
 enum {
 	CLIENT_CHANNEL_CONTROL = 0,
 	CLIENT_CHANNEL_PRODUCE = 1,
-	CLIENT_CHANNEL_FETCH = 2,  /* and above: more fetchers */
-	CLIENT_CHANNEL_GROUPS = 15 /* groups and their offsets: large answers, many commits */
+	CLIENT_CHANNEL_FETCH = 2, /* and above: more fetchers */
+	CLIENT_CHANNEL_GROUPS = 9 /* groups and their offsets; up to 15 for many commits at once */
 };
 enum { CLIENT_CHANNELS_MAX = 16 };
 

@@ -50,12 +50,23 @@ static void the_defaults_are_mm2s(void **state)
 	assert_string_equal(k->separator, ".");
 	assert_true(k->internal_separator);
 	assert_false(k->start_latest);
+	assert_string_equal(k->groups, ".*");
+	assert_string_equal(k->groups_exclude, "console-consumer-.*,connect-.*,__.*");
+	assert_true(k->refresh_groups);
+	assert_int_equal(k->refresh_groups_ms, 5000);
+	assert_false(k->sync_group_offsets);
+	assert_int_equal(k->sync_groups_ms, 5000);
+	assert_false(k->follow_rewinds);
+	assert_false(k->delete_groups);
+	assert_true(k->emit_checkpoints);
+	assert_int_equal(k->emit_checkpoints_ms, 5000);
+	assert_int_equal(k->checkpoints_replication_factor, 3);
 	/* Not MM2's default, read_uncommitted. */
 	assert_true(k->source->read_committed);
 	assert_false(k->source->tls);
 	assert_null(k->source->sasl_mechanism);
 	load_said(l, "mm2.properties: on by MM2's default, but not done by this version: "
-		     "emit.checkpoints.enabled, sync.topic.acls.enabled\n");
+		     "sync.topic.acls.enabled\n");
 	assert_true(k->emit_heartbeats);
 	assert_true(k->emit_heartbeats_at_source);
 	assert_int_equal(k->emit_heartbeats_ms, 1000);
@@ -67,6 +78,27 @@ static void the_defaults_are_mm2s(void **state)
 	assert_true(l->c.metrics_mm2);
 	load_ok(l, TWO QUIET);
 	assert_string_equal(l->said, "");
+}
+
+static void every_group_setting(void **state)
+{
+	struct load *l = *state;
+	load_ok(l, TWO QUIET "groups = g.*, h\ngroups.exclude=x\nrefresh.groups.enabled=false\n"
+			     "refresh.groups.interval.seconds=7\nsync.group.offsets.enabled=true\n"
+			     "sync.group.offsets.interval.seconds=8\n"
+			     "A->B.emit.checkpoints.interval.seconds=9\n"
+			     "checkpoints.topic.replication.factor=1\n");
+	assert_string_equal(l->said, "");
+	const struct link_config *k = &l->c.links[0];
+	assert_string_equal(k->groups, "g.*,h");
+	assert_string_equal(k->groups_exclude, "x");
+	assert_false(k->refresh_groups);
+	assert_int_equal(k->refresh_groups_ms, 7000);
+	assert_true(k->sync_group_offsets);
+	assert_int_equal(k->sync_groups_ms, 8000);
+	assert_false(k->emit_checkpoints); /* QUIET */
+	assert_int_equal(k->emit_checkpoints_ms, 9000);
+	assert_int_equal(k->checkpoints_replication_factor, 1);
 }
 
 static void every_link_setting(void **state)
@@ -507,11 +539,9 @@ static void what_is_ignored_is_named(void **state)
 	warned(l, "B.producer.acks=1", "B.producer.acks: ignored: acks=all is always used");
 	warned(l, "B.producer.acks=all", NULL);
 	warned(l, "B.producer.enable.idempotence=true", NULL);
-	warned(l, "groups=g", "groups: ignored: consumer groups are not synced");
-	warned(l, "sync.group.offsets.enabled=true", "ignored: consumer groups are not synced");
-	warned(l, "sync.group.offsets.enabled=false", NULL);
-	warned(l, "A->B.emit.checkpoints.enabled=true",
-	       "A->B.emit.checkpoints.enabled: ignored: checkpoints");
+	warned(l, "groups=g", NULL);
+	warned(l, "sync.group.offsets.enabled=true", NULL);
+	warned(l, "A->B.emit.checkpoints.enabled=true", NULL);
 	warned(l, "B.exactly.once.source.support=enabled", "ignored: restart is exact without");
 	warned(l, "offset.storage.replication.factor=1", "ignored: positions come from the target");
 	warned(l, "B.status.storage.topic=x", "ignored: there is no Kafka Connect worker");
@@ -735,6 +765,7 @@ int main(void)
 		CASE(the_defaults_are_mm2s),
 		CASE(every_link_setting),
 		CASE(heartbeats_of_the_flow_back),
+		CASE(every_group_setting),
 		CASE(every_client_setting),
 		CASE(precedence),
 		CASE(precedence_of_security),

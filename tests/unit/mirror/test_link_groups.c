@@ -1,0 +1,647 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Group sync of a whole link between scripted brokers: what is committed at the target and what is
+ * left alone, when coordinators move, refuse, leave groups out or lose a race, when a partition is
+ * in doubt, and over restarts. M7.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "checkpoint/mm2_records.h"
+#include "lib/base/metrics.h"
+#include "lib/wire/records.h"
+#include "mirror/group_impl.h"
+#include "tests/unit/mirror/model_groups.h"
+
+enum { STEP_MS = 20, NOT_COORDINATOR = 16, GROUP_AUTHORIZATION_FAILED = 30, LOADING = 14 };
+
+struct rig {
+	struct pair p; /* first: the waiting functions get a pair */
+	struct model_groups source, target;
+	/* what is waited for */
+	const char *group;
+	int64_t offset;
+	const char *line;
+	uint64_t rounds;
+	enum group_skip skip;
+};
+
+/* ---- the rig ---- */
+
+static void rig_init(struct rig *r)
+{
+	*r = (struct rig){.offset = -1};
+	pair_init(&r->p, 1);
+	model_groups_init(&r->source, &r->p.source);
+	model_groups_init(&r->target, &r->p.target);
+	r->p.config.groups = "g.*";
+	r->p.config.groups_exclude = "g-not";
+	r->p.config.refresh_groups = true;
+	r->p.config.refresh_groups_ms = 100;
+	r->p.config.sync_group_offsets = true;
+	r->p.config.sync_groups_ms = 100;
+	r->p.config.emit_checkpoints = true;
+	r->p.config.emit_checkpoints_ms = 100;
+	r->p.config.checkpoints_replication_factor = 1;
+}
+
+static void rig_start(struct rig *r)
+{
+	pair_start(&r->p);
+	pair_wait(&r->p, pair_copied, STEP_MS);
+}
+
+static void rig_fini(struct rig *r)
+{
+	if (r->p.link != NULL)
+		pair_stop(&r->p);
+	pair_fini(&r->p);
+}
+
+static bool is_committed(struct pair *p)
+{
+	struct rig *r = (struct rig *)p;
+	return model_groups_offset(&r->target, r->group, "east.t") == r->offset;
+}
+
+static void wait_committed(struct rig *r, const char *group, int64_t offset)
+{
+	r->group = group;
+	r->offset = offset;
+	pair_wait(&r->p, is_committed, STEP_MS);
+}
+
+static bool rounds_done(struct pair *p)
+{
+	const struct rig *r = (const struct rig *)p;
+	return p->link->groups->rounds >= r->rounds;
+}
+
+static void wait_rounds(struct rig *r, unsigned n)
+{
+	r->rounds = r->p.link->groups->rounds + n;
+	pair_wait(&r->p, rounds_done, STEP_MS);
+}
+
+static bool is_logged(struct pair *p)
+{
+	return pair_logged(p, ((struct rig *)p)->line) > 0;
+}
+
+static void wait_logged(struct rig *r, const char *line)
+{
+	r->line = line;
+	pair_wait(&r->p, is_logged, STEP_MS);
+}
+
+static struct group_position *position(struct rig *r, const char *group)
+{
+	struct group *g = group_table_find(r->p.link->groups, bytes_str(group));
+	return g == NULL || g->positions_n == 0 ? NULL : &g->positions[0];
+}
+
+static bool is_skipped(struct pair *p)
+{
+	struct rig *r = (struct rig *)p;
+	const struct group_position *x = position(r, r->group);
+	return x != NULL && x->skip == r->skip;
+}
+
+static void wait_skipped(struct rig *r, const char *group, enum group_skip skip)
+{
+	r->group = group;
+	r->skip = skip;
+	pair_wait(&r->p, is_skipped, STEP_MS);
+}
+
+/* The newest checkpoint of a group in the log; upstream -1: none. */
+static struct mm2_checkpoint checkpoint(struct rig *r, const char *group, char metadata[16])
+{
+	struct mm2_checkpoint found = {.upstream = -1}, c;
+	struct errmsg why = {""};
+	const struct model_topic *t = model_topic(&r->p.target, "east.checkpoints.internal");
+	struct batch_walk w = {.left = t == NULL ? bytes_of("", 0) : buf_bytes(&t->parts[0].bytes)};
+	struct batch_head h;
+	struct bytes whole;
+	while (batch_walk_next(&w, &h, &whole, &why) == BATCH_WALK_BATCH) {
+		struct records_reader *rr;
+		struct record x;
+		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
+		while (records_reader_next(rr, &x)) {
+			assert_int_equal(mm2_records_decode_checkpoint(x.key, x.value, &c, &why),
+					 ERR_OK);
+			if (!bytes_eq_str(c.group, group))
+				continue;
+			assert_true(bytes_eq_str(c.topic, "east.t"));
+			snprintf(metadata, 16, "%.*s", (int)c.metadata.n,
+				 (const char *)c.metadata.p);
+			found.upstream = c.upstream;
+			found.downstream = c.downstream;
+		}
+		records_reader_free(rr);
+	}
+	return found;
+}
+
+/* ---- forward ---- */
+
+static void moves_with_the_source(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "meta");
+	model_groups_commit(&r.source, "g-not", "t", 3, "");
+	model_groups_commit(&r.source, "other", "t", 3, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	struct model_group *g = model_groups_find(&r.target, "g");
+	assert_int_equal(g->at[0].epoch, -1); /* the source's is 7 */
+	assert_string_equal(g->at[0].metadata, "meta");
+	model_groups_commit(&r.source, "g", "t", 9, "");
+	wait_committed(&r, "g", 9);
+	assert_string_equal(g->at[0].metadata, "");
+	/* The same offset with other metadata. */
+	model_groups_commit(&r.source, "g", "t", 9, "late");
+	wait_rounds(&r, 4);
+	assert_string_equal(g->at[0].metadata, "late");
+	assert_null(model_groups_find(&r.target, "g-not"));
+	assert_null(model_groups_find(&r.target, "other"));
+	/* Nothing is written again once all is in step. */
+	unsigned commits = r.target.commits;
+	wait_rounds(&r, 5);
+	assert_int_equal(r.target.commits, commits);
+	char metadata[16] = "";
+	struct mm2_checkpoint c = checkpoint(&r, "g", metadata);
+	assert_int_equal(c.upstream, 9);
+	assert_int_equal(c.downstream, 9);
+	assert_string_equal(metadata, "late");
+	rig_fini(&r);
+}
+
+/* Past the mirrored end: clamped, completed when the records arrive. */
+static void clamps_and_completes(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 15, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 10);
+	char metadata[16];
+	wait_rounds(&r, 2);
+	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 10);
+	model_append(&r.p.source, "t", 0, 3);
+	wait_committed(&r, "g", 13);
+	model_append(&r.p.source, "t", 0, 10);
+	wait_committed(&r, "g", 15);
+	wait_rounds(&r, 2);
+	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 15);
+	rig_fini(&r);
+}
+
+/* A topic that is mirrored later, and one that never is. */
+static void topics_that_are_not_mirrored(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 4, "");
+	model_groups_commit(&r.source, "g", "u", 4, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 4);
+	assert_int_equal(model_groups_find(&r.target, "g")->n, 1);
+	assert_int_equal(group_table_find(r.p.link->groups, bytes_str("g"))->elsewhere, 1);
+	rig_fini(&r);
+}
+
+static void checkpoints_without_sync(void **state)
+{
+	(void)state;
+	struct rig r;
+	char metadata[16];
+	rig_init(&r);
+	r.p.config.sync_group_offsets = false;
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_start(&r);
+	wait_skipped(&r, "g", GROUP_SKIP_SYNC_OFF);
+	wait_rounds(&r, 3);
+	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 3);
+	assert_int_equal(r.target.commits, 0);
+	rig_fini(&r);
+}
+
+/* ---- the target's own ---- */
+
+static void members_are_left_alone(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 8, "");
+	model_groups_commit(&r.target, "g", "east.t", 2, "");
+	model_groups_find(&r.target, "g")->state = "Stable";
+	rig_start(&r);
+	wait_skipped(&r, "g", GROUP_SKIP_TARGET_ACTIVE);
+	wait_rounds(&r, 3);
+	assert_int_equal(r.target.commits, 0);
+	/* They leave. */
+	model_groups_find(&r.target, "g")->state = "Empty";
+	wait_committed(&r, "g", 8);
+	rig_fini(&r);
+}
+
+/* Somebody joins after the look: the coordinator refuses, and that is that. */
+static void a_member_joins_meanwhile(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 8, "");
+	model_groups_commit(&r.target, "g", "east.t", 2, "");
+	r.target.loses_race = true;
+	rig_start(&r);
+	wait_skipped(&r, "g", GROUP_SKIP_TARGET_ACTIVE);
+	assert_int_equal(r.target.commits, 1);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 2);
+	assert_int_equal(r.p.link->groups->refused, 0);
+	rig_fini(&r);
+}
+
+static void never_back(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 5, "");
+	model_groups_commit(&r.target, "g", "east.t", 7, "");
+	rig_start(&r);
+	wait_skipped(&r, "g", GROUP_SKIP_TARGET_AHEAD);
+	wait_rounds(&r, 3);
+	model_groups_commit(&r.source, "g", "t", 9, "");
+	wait_committed(&r, "g", 9);
+	/* Reset at the source, and not told to follow. */
+	model_groups_commit(&r.source, "g", "t", 1, "");
+	wait_skipped(&r, "g", GROUP_SKIP_REWOUND);
+	wait_rounds(&r, 3);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 9);
+	rig_fini(&r);
+}
+
+static void follows_rewinds(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.p.config.follow_rewinds = true;
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 9, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 9);
+	model_groups_commit(&r.source, "g", "t", 1, "");
+	wait_committed(&r, "g", 1);
+	/* But not what somebody moved at the target. */
+	model_groups_commit(&r.source, "g", "t", 8, "");
+	wait_committed(&r, "g", 8);
+	model_groups_commit(&r.target, "g", "east.t", 9, "");
+	model_groups_commit(&r.source, "g", "t", 2, "");
+	wait_skipped(&r, "g", GROUP_SKIP_TARGET_MOVED);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 9);
+	rig_fini(&r);
+}
+
+/* The checkpoints remember over a restart what was put where. */
+static void rewind_while_stopped(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.p.config.follow_rewinds = true;
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 9, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 9);
+	wait_rounds(&r, 2);
+	pair_stop(&r.p);
+	model_groups_commit(&r.source, "g", "t", 1, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 1);
+	rig_fini(&r);
+}
+
+/* An unchanged group is not told again after a restart. */
+static void restart_tells_nothing_twice(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 9, "m");
+	rig_start(&r);
+	wait_committed(&r, "g", 9);
+	wait_rounds(&r, 2);
+	pair_stop(&r.p);
+	int64_t end = model_topic(&r.p.target, "east.checkpoints.internal")->parts[0].end;
+	unsigned commits = r.target.commits;
+	rig_start(&r);
+	wait_rounds(&r, 4);
+	assert_int_equal(model_topic(&r.p.target, "east.checkpoints.internal")->parts[0].end, end);
+	assert_int_equal(r.target.commits, commits);
+	rig_fini(&r);
+}
+
+/* ---- trouble ---- */
+
+static void doubtful_tables(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	/* Another writer in the target's topic. */
+	model_append(&r.p.target, "east.t", 0, 1);
+	model_append(&r.p.source, "t", 0, 1);
+	wait_logged(&r, "state=FOREIGN_WRITE");
+	model_groups_commit(&r.source, "g", "t", 6, "");
+	wait_skipped(&r, "g", GROUP_SKIP_DOUBTFUL);
+	wait_rounds(&r, 3);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 3);
+	rig_fini(&r);
+}
+
+static void coordinators_move(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	r.source.error = r.target.error = NOT_COORDINATOR;
+	r.source.fetch_errors = 2;
+	r.target.fetch_errors = 2;
+	r.target.commit_errors = 2;
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	assert_true(scripted_peer_seen(r.p.source.peer, WIRE_API_FIND_COORDINATOR) > 0);
+	rig_fini(&r);
+}
+
+static void listings_fail(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	r.source.error = r.target.error = LOADING;
+	r.source.list_errors = 2;
+	r.target.list_errors = 2;
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	assert_true(pair_logged(&r.p, "event=groups_not_synced") > 0);
+	wait_logged(&r, "event=groups_synced_again");
+	assert_string_equal(r.p.link->groups->problem.text, "");
+	rig_fini(&r);
+}
+
+static void commit_refused(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	r.target.error = GROUP_AUTHORIZATION_FAILED;
+	r.target.commit_errors = 1;
+	rig_start(&r);
+	wait_skipped(&r, "g", GROUP_SKIP_REFUSED);
+	assert_int_equal(pair_logged(&r.p, "event=group_commit_refused"), 1);
+	assert_non_null(group_table_find(r.p.link->groups, bytes_str("g"))->problem);
+	/* Not again at once, but in the end. */
+	unsigned commits = r.target.commits;
+	wait_rounds(&r, 5);
+	assert_int_equal(r.target.commits, commits);
+	r.p.skew_ms += 61 * 1000;
+	wait_committed(&r, "g", 3);
+	assert_null(group_table_find(r.p.link->groups, bytes_str("g"))->problem);
+	rig_fini(&r);
+}
+
+/* What the target's look did not bring is not guessed. */
+static void target_not_readable(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	model_groups_commit(&r.target, "g", "east.t", 7, "");
+	r.target.error = GROUP_AUTHORIZATION_FAILED;
+	r.target.fetch_errors = 1000;
+	rig_start(&r);
+	wait_rounds(&r, 5);
+	assert_int_equal(r.target.commits, 0);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 7);
+	rig_fini(&r);
+}
+
+static void other_kinds_are_named_once(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	model_groups_commit(&r.source, "g-share", "t", 3, "");
+	model_groups_find(&r.source, "g-share")->type = "share";
+	model_groups_commit(&r.source, "g-workers", "t", 3, "");
+	model_groups_find(&r.source, "g-workers")->protocol = "connect";
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	wait_rounds(&r, 3);
+	assert_int_equal(pair_logged(&r.p, "event=group_not_synced link=east->west group=g-share "
+					   "kind=share"),
+			 1);
+	assert_int_equal(pair_logged(&r.p, "event=group_not_synced link=east->west "
+					   "group=g-workers kind=connect"),
+			 1);
+	assert_null(model_groups_find(&r.target, "g-share"));
+	assert_null(model_groups_find(&r.target, "g-workers"));
+	rig_fini(&r);
+}
+
+/* ---- deletion ---- */
+
+static void begin_deletion(struct rig *r, bool delete)
+{
+	rig_init(r);
+	r->p.config.delete_groups = delete;
+	model_append(&r->p.source, "t", 0, 10);
+	model_groups_commit(&r->source, "g", "t", 3, "");
+	rig_start(r);
+	wait_committed(r, "g", 3);
+	wait_rounds(r, 2);
+}
+
+static void kept_when_gone(void **state)
+{
+	(void)state;
+	struct rig r;
+	begin_deletion(&r, false);
+	model_groups_remove(&r.source, "g");
+	wait_logged(&r, "event=group_gone link=east->west group=g at_target=kept");
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 3);
+	assert_int_equal(r.target.deletes, 0);
+	assert_int_equal(r.p.link->groups->all_n, 0);
+	/* And it comes back. */
+	model_groups_commit(&r.source, "g", "t", 5, "");
+	wait_committed(&r, "g", 5);
+	rig_fini(&r);
+}
+
+static void deleted_when_gone(void **state)
+{
+	(void)state;
+	struct rig r;
+	begin_deletion(&r, true);
+	/* A listing that leaves it out is no proof, nor is a coordinator that is not there. */
+	r.source.hide = true;
+	wait_rounds(&r, 4);
+	assert_int_equal(r.target.deletes, 0);
+	model_groups_remove(&r.source, "g");
+	r.source.silent = true;
+	wait_rounds(&r, 4);
+	assert_int_equal(r.target.deletes, 0);
+	r.source.silent = r.source.hide = false;
+	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	assert_null(model_groups_find(&r.target, "g"));
+	wait_logged(&r, "event=group_gone link=east->west group=g at_target=gone");
+	assert_int_equal(r.p.link->groups->deleted, 1);
+	rig_fini(&r);
+}
+
+static void deleted_while_stopped(void **state)
+{
+	(void)state;
+	struct rig r;
+	begin_deletion(&r, true);
+	pair_stop(&r.p);
+	model_groups_remove(&r.source, "g");
+	rig_start(&r);
+	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	assert_null(model_groups_find(&r.target, "g"));
+	rig_fini(&r);
+}
+
+/* Somebody used the group at the target: it is theirs. */
+static void not_deleted_when_moved(void **state)
+{
+	(void)state;
+	struct rig r;
+	begin_deletion(&r, true);
+	model_groups_commit(&r.target, "g", "east.t", 4, "");
+	model_groups_remove(&r.source, "g");
+	wait_logged(&r, "event=group_gone link=east->west group=g at_target=kept");
+	assert_int_equal(r.target.deletes, 0);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 4);
+	rig_fini(&r);
+}
+
+static void not_deleted_with_members(void **state)
+{
+	(void)state;
+	struct rig r;
+	begin_deletion(&r, true);
+	model_groups_find(&r.target, "g")->state = "Stable";
+	model_groups_remove(&r.source, "g");
+	wait_rounds(&r, 6);
+	assert_int_equal(r.target.deletes, 0);
+	model_groups_find(&r.target, "g")->state = "Empty";
+	r.p.skew_ms += 61 * 1000;
+	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	rig_fini(&r);
+}
+
+/* ---- what is shown ---- */
+
+static void shown(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 12, "");
+	model_groups_commit(&r.source, "g2", "t", 4, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 10);
+	wait_committed(&r, "g2", 4);
+	wait_rounds(&r, 2);
+	struct buf out;
+	bool first = true;
+	buf_init(&out, 1 << 20);
+	groups_json(r.p.link->groups, "g", true, &first, &out);
+	buf_put_u8(&out, '\0');
+	assert_int_equal(out.err, ERR_OK);
+	const char *text = (const char *)out.p;
+	static const char *const parts[] = {
+		"\"group\":\"g\"",         "\"source_position\":12", "\"target_topic\":\"east.t\"",
+		"\"target_position\":10",  "\"exact\":true",         "\"pending\":2",
+		"\"target_committed\":10", "\"repeated\":0",         "\"source_end\":10",
+	};
+	for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+		if (strstr(text, parts[i]) == NULL)
+			fail_msg("%s is not in %s", parts[i], text);
+	assert_null(strstr(text, "g2"));
+	buf_clear(&out);
+	struct metrics m;
+	metrics_init(&m, &out);
+	groups_metrics(&r.p.link, 1, &m);
+	buf_put_u8(&out, '\0');
+	assert_non_null(strstr((const char *)out.p,
+			       "farshore_groups{source=\"east\",target=\"west\"} 2\n"));
+	buf_fini(&out);
+	rig_fini(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(moves_with_the_source),
+		cmocka_unit_test(clamps_and_completes),
+		cmocka_unit_test(topics_that_are_not_mirrored),
+		cmocka_unit_test(checkpoints_without_sync),
+		cmocka_unit_test(members_are_left_alone),
+		cmocka_unit_test(a_member_joins_meanwhile),
+		cmocka_unit_test(never_back),
+		cmocka_unit_test(follows_rewinds),
+		cmocka_unit_test(rewind_while_stopped),
+		cmocka_unit_test(restart_tells_nothing_twice),
+		cmocka_unit_test(doubtful_tables),
+		cmocka_unit_test(coordinators_move),
+		cmocka_unit_test(listings_fail),
+		cmocka_unit_test(commit_refused),
+		cmocka_unit_test(target_not_readable),
+		cmocka_unit_test(other_kinds_are_named_once),
+		cmocka_unit_test(kept_when_gone),
+		cmocka_unit_test(deleted_when_gone),
+		cmocka_unit_test(deleted_while_stopped),
+		cmocka_unit_test(not_deleted_when_moved),
+		cmocka_unit_test(not_deleted_with_members),
+		cmocka_unit_test(shown),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
