@@ -15,6 +15,7 @@
  */
 #include "cluster/api.h"
 #include "cluster/api/access.h"
+#include "cluster/api/repeats.h"
 #include "cluster/deadline.h"
 #include "cluster/fetch_sessions.h"
 #include "lib/wire/messages.h"
@@ -60,6 +61,9 @@ struct fetch {
 	struct fetch_context context;
 	struct part *parts;
 	size_t parts_n;
+	/* Of a full request: the part of each partition, in the order of the request. */
+	uint32_t *slots;
+	size_t slots_n;
 	int64_t min_bytes, max_bytes;
 	/* Of the last read. */
 	int64_t bytes;
@@ -105,25 +109,63 @@ static bool take_wishes(struct fetch *f)
 	return true;
 }
 
+/* For each partition of the request the place, in the request, where it is named first. */
+static const uint32_t *first_named(const struct fetch *f)
+{
+	struct arena *a = &f->r->arena;
+	const struct fetch_request_fetch_topic *topics = f->in->topics;
+	size_t topics_n = (size_t)f->in->topics_n, at = 0;
+	struct {
+		uint32_t topic;
+		int32_t index;
+	} *pairs = arena_zalloc(a, f->slots_n, sizeof *pairs);
+	struct bytes *keys = arena_zalloc(a, f->slots_n + topics_n, sizeof *keys);
+	if (pairs == NULL || keys == NULL)
+		return NULL;
+	for (size_t i = 0; i < topics_n; i++)
+		keys[i] = by_id(f) ? bytes_of(topics[i].topic_id.b, sizeof topics[i].topic_id.b)
+				   : topics[i].topic;
+	const uint32_t *first = repeats_first(a, keys, topics_n);
+	if (first == NULL)
+		return NULL;
+	for (size_t i = 0; i < topics_n; i++)
+		for (int32_t k = 0; k < topics[i].partitions_n; k++, at++) {
+			pairs[at].topic = first[i];
+			pairs[at].index = topics[i].partitions[k].partition;
+			keys[at] = bytes_of(&pairs[at], sizeof pairs[at]);
+		}
+	return repeats_first(a, keys, f->slots_n);
+}
+
+/* A partition that is named again counts where it was named first, as it was named last
+ * (FetchRequest.fetchData): nobody is to have one read a million times by one request. */
 static bool take_request(struct fetch *f)
 {
 	for (int32_t i = 0; i < f->in->topics_n; i++)
-		f->parts_n += (size_t)f->in->topics[i].partitions_n;
+		f->slots_n += (size_t)f->in->topics[i].partitions_n;
+	const uint32_t *first = first_named(f);
+	f->slots = arena_zalloc(&f->r->arena, f->slots_n, sizeof *f->slots);
+	if (first == NULL || f->slots == NULL)
+		return false;
+	for (size_t i = 0; i < f->slots_n; i++)
+		f->slots[i] = first[i] == i ? (uint32_t)f->parts_n++ : f->slots[first[i]];
 	f->parts = arena_zalloc(&f->r->arena, f->parts_n, sizeof *f->parts);
 	if (f->parts == NULL)
 		return false;
-	struct part *p = f->parts;
+	size_t at = 0;
 	for (int32_t i = 0; i < f->in->topics_n; i++) {
 		const struct fetch_request_fetch_topic *t = &f->in->topics[i];
-		for (int32_t k = 0; k < t->partitions_n; k++, p++)
-			*p = (struct part){.topic_id = t->topic_id,
-					   .name = t->topic,
-					   .index = t->partitions[k].partition,
-					   .max_bytes = t->partitions[k].partition_max_bytes,
-					   .current_epoch = t->partitions[k].current_leader_epoch,
-					   .last_fetched_epoch =
-						   t->partitions[k].last_fetched_epoch,
-					   .offset = t->partitions[k].fetch_offset};
+		for (int32_t k = 0; k < t->partitions_n; k++, at++) {
+			const struct fetch_request_fetch_partition *p = &t->partitions[k];
+			f->parts[f->slots[at]] =
+				(struct part){.topic_id = t->topic_id,
+					      .name = t->topic,
+					      .index = p->partition,
+					      .max_bytes = p->partition_max_bytes,
+					      .current_epoch = p->current_leader_epoch,
+					      .last_fetched_epoch = p->last_fetched_epoch,
+					      .offset = p->fetch_offset};
+		}
 	}
 	return true;
 }
@@ -291,9 +333,9 @@ static bool put_parts(struct fetch *f, struct fetch_response *out)
 /* What a session remembers of a full request. */
 static const struct fetch_outcome *outcomes(struct fetch *f)
 {
-	struct fetch_outcome *list = arena_zalloc(&f->r->arena, f->parts_n + 1, sizeof *list);
-	for (size_t i = 0; list != NULL && i < f->parts_n; i++)
-		list[i] = f->parts[i].outcome;
+	struct fetch_outcome *list = arena_zalloc(&f->r->arena, f->slots_n + 1, sizeof *list);
+	for (size_t i = 0; list != NULL && i < f->slots_n; i++)
+		list[i] = f->parts[f->slots[i]].outcome;
 	return list;
 }
 

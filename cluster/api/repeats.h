@@ -15,4 +15,7 @@ enum repeat {
  * empty. */
 const enum repeat *repeats_find(struct arena *a, const struct bytes *keys, size_t n);
 
+/* For each key the index where it is there first; in the arena. NULL when out of memory. */
+const uint32_t *repeats_first(struct arena *a, const struct bytes *keys, size_t n);
+
 #endif

@@ -363,6 +363,21 @@ def test_fetch_session(raw: Raw, client: Client, node: Broker, topic: Topic) -> 
     assert wrong["ErrorCode"] == 70
 
 
+def test_fetch_names_a_partition_again(raw: Raw, client: Client, topic: Topic) -> None:
+    """It counts where it was named first, as it was named last (FetchRequest.fetchData)."""
+    create(client, topic(), partitions=2)
+    client.produce(topic(), [Record(None, b"a")])
+    client.produce(topic(), [Record(None, b"b")])
+    for epoch in (-1, 0):
+        body = fetch(topic(), SessionEpoch=epoch)
+        asked = body["Topics"][0]["Partitions"]
+        asked += [{**asked[0], "Partition": 1}, {**asked[0], "FetchOffset": 1}]
+        body["Topics"] *= 2
+        (told,) = raw.ask(FETCH, 12, **body)["Responses"]
+        assert [part["PartitionIndex"] for part in told["Partitions"]] == [0, 1]
+        assert struct.unpack_from(">q", told["Partitions"][0]["Records"]) == (1,)
+
+
 def test_first_batch_always_comes(raw: Raw, client: Client, topic: Topic) -> None:
     """One whole batch, though it is larger than every limit."""
     create(client, topic())

@@ -105,6 +105,7 @@ static void limits_leave_the_first_batch_whole(void **state)
 	/* Of the answer, too; the second partition then gets nothing. */
 	f.parts[0].partition_max_bytes = 1 << 20;
 	f.parts[1] = f.parts[0];
+	f.parts[1].partition = 1;
 	f.topic.partitions_n = 2;
 	m->max_bytes = 1;
 	const struct fetch_response *a = rig_call(r, fd, FETCH, 11, m);
@@ -118,6 +119,46 @@ static void limits_leave_the_first_batch_whole(void **state)
 	p = rig_fetched(rig_call(r, fd, FETCH, 11, m));
 	assert_int_equal(batches(p, &first, &last), 2);
 	assert_true(p->records.data.n <= 2600);
+	close(fd);
+}
+
+/* As in Kafka: where it was named first, as it was named last. A million times are one. */
+static void a_partition_named_again_counts_once(void **state)
+{
+	struct rig *r = *state;
+	enum { MANY = 400 * 1000 };
+	struct rig_fetch f;
+	int fd = rig_connect(r);
+	int64_t first = -1, last = -1;
+	rig_topic(r, fd, "t", 2);
+	for (int i = 0; i < 3; i++)
+		rig_write(r, fd, "t", 1, 10);
+	struct fetch_request *m = rig_fetch(&f, "t", 0);
+	struct fetch_request_fetch_partition *many = calloc(MANY, sizeof *many);
+	assert_non_null(many);
+	for (int i = 0; i < MANY; i++)
+		many[i] = f.parts[0];
+	many[1].partition = 1;
+	many[MANY - 1].fetch_offset = 2;
+	struct fetch_request_fetch_topic topics[] = {f.topic, f.topic};
+	topics[1].partitions = many;
+	topics[1].partitions_n = MANY;
+	topics[1].topic_id = topics[0].topic_id = r->topic_id;
+	m->topics = topics;
+	m->topics_n = 2;
+	for (int16_t v = 12; v <= 13; v++)
+		for (int32_t epoch = -1; epoch <= 0; epoch++) {
+			m->session_epoch = epoch;
+			const struct fetch_response *a = rig_call(r, fd, FETCH, v, m);
+			assert_int_equal(a->responses_n, 1);
+			assert_int_equal(a->responses[0].partitions_n, 2);
+			assert_int_equal(a->responses[0].partitions[0].partition_index, 0);
+			assert_int_equal(a->responses[0].partitions[1].partition_index, 1);
+			assert_int_equal(batches(&a->responses[0].partitions[0], &first, &last), 1);
+			assert_int_equal(first, 2);
+			assert_int_equal(a->session_id != 0, epoch == 0);
+		}
+	free(many);
 	close(fd);
 }
 
@@ -560,6 +601,7 @@ int main(void)
 		TEST(records_are_read_in_every_version),
 		TEST(read_committed_is_told_of_no_aborted_transaction),
 		TEST(limits_leave_the_first_batch_whole),
+		TEST(a_partition_named_again_counts_once),
 		TEST(offsets_outside_are_out_of_range),
 		TEST(what_is_not_there_is_said_by_name_or_id),
 		TEST(leader_epochs_are_compared),
