@@ -83,6 +83,7 @@ struct plog {
 	bool epochs_loaded;
 	uint32_t epochs_changed, epochs_saved; /* versions: equal when the file is right */
 	struct producers *producers;           /* NULL: not loaded */
+	uint64_t displaced_told;               /* producers that a log line told of */
 	int64_t snapshot_at;                   /* offset of the latest snapshot file; -1: none */
 	struct buf snapshot;                   /* to be written by the next commit... */
 	int64_t snapshot_offset;               /* ...with this offset; -1: none */

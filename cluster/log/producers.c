@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Producers by id, in a map and in a list from the one that wrote longest ago to the latest.
+ * Producers by id, in a map and in two lists, each from the one that wrote longest ago to the latest:
+ * those that wrote once since they are known, and those that came back ("proven"). When there are too
+ * many, one of the first list goes before one of the second: a crowd of ids that write once, which
+ * any client may send, does not push out the producers that work. The second list leaves the first
+ * a quarter, so that new producers have the time to come back.
  *
- * Invariants: every producer of the map is in the list, but `fresh`, which producers_check made for
+ * Invariants: every producer of the map is in its list, but `fresh`, which producers_check made for
  * a batch that is not committed yet: that one is in the map alone and counts as unknown. The
  * batches of a producer are in the order of the log and of one epoch; there is none only where a
  * marker came last.
@@ -40,16 +44,23 @@ struct producer {
 	int64_t last_offset; /* of the last batch or marker */
 	int16_t epoch;
 	uint8_t n; /* of batches; the latest is the last */
-	bool listed;
+	bool listed, proven;
 	struct past batches[PRODUCERS_BATCHES];
 };
 
+struct list {
+	struct producer *oldest, *latest;
+	size_t n;
+};
+
+enum { ONCE, PROVEN, LISTS };
+
 struct producers {
 	struct map *by_id;
-	struct producer *oldest, *latest;
+	struct list lists[LISTS];
 	struct producer *fresh;
-	size_t n; /* in the list */
 	size_t max;
+	uint64_t displaced;
 };
 
 static_assert(sizeof(struct producer) <= 184, "PRODUCERS_BYTES_EACH counts on it");
@@ -84,20 +95,37 @@ static struct producer *find(const struct producers *p, int64_t id)
 
 static void unlist(struct producers *p, struct producer *x)
 {
-	*(x->older != NULL ? &x->older->newer : &p->oldest) = x->newer;
-	*(x->newer != NULL ? &x->newer->older : &p->latest) = x->older;
+	struct list *l = &p->lists[x->proven];
+
+	*(x->older != NULL ? &x->older->newer : &l->oldest) = x->newer;
+	*(x->newer != NULL ? &x->newer->older : &l->latest) = x->older;
 	x->listed = false;
-	p->n--;
+	l->n--;
 }
 
 static void list_latest(struct producers *p, struct producer *x)
 {
-	x->older = p->latest;
+	struct list *l = &p->lists[x->proven];
+
+	x->older = l->latest;
 	x->newer = NULL;
-	*(p->latest != NULL ? &p->latest->newer : &p->oldest) = x;
-	p->latest = x;
+	*(l->latest != NULL ? &l->latest->newer : &l->oldest) = x;
+	l->latest = x;
 	x->listed = true;
-	p->n++;
+	l->n++;
+}
+
+/* All of them: the first, and the one behind `x`, which may be forgotten meanwhile. */
+static struct producer *first(const struct producers *p)
+{
+	struct producer *x = p->lists[ONCE].oldest;
+
+	return x != NULL ? x : p->lists[PROVEN].oldest;
+}
+
+static struct producer *behind(const struct producers *p, const struct producer *x)
+{
+	return x->newer != NULL || x->proven ? x->newer : p->lists[PROVEN].oldest;
 }
 
 static void forget(struct producers *p, struct producer *x)
@@ -118,8 +146,8 @@ static void forget_fresh(struct producers *p)
 void producers_clear(struct producers *p)
 {
 	forget_fresh(p);
-	while (p->oldest != NULL)
-		forget(p, p->oldest);
+	for (struct producer *x = first(p); x != NULL; x = first(p))
+		forget(p, x);
 }
 
 void producers_free(struct producers *p)
@@ -133,7 +161,12 @@ void producers_free(struct producers *p)
 
 size_t producers_count(const struct producers *p)
 {
-	return p->n;
+	return p->lists[ONCE].n + p->lists[PROVEN].n;
+}
+
+uint64_t producers_displaced(const struct producers *p)
+{
+	return p->displaced;
 }
 
 /* Make room for a producer that may be new. */
@@ -247,7 +280,19 @@ static void add_batch(struct producer *x, const struct past *b)
 	x->batches[x->n++] = *b;
 }
 
-/* Take over a producer as the latest writer; the oldest goes if there are too many. */
+/* One more is to be listed: forget one if there are too many. */
+static void displace(struct producers *p)
+{
+	size_t once = p->lists[ONCE].n;
+
+	if (producers_count(p) < p->max)
+		return;
+	p->displaced++;
+	forget(p, once > p->max / 4 || p->lists[PROVEN].n == 0 ? p->lists[ONCE].oldest
+							       : p->lists[PROVEN].oldest);
+}
+
+/* Take over a producer as the latest writer. */
 static struct producer *touch(struct producers *p, int64_t id)
 {
 	struct producer *x = map_get(p->by_id, id_key(&id));
@@ -255,10 +300,11 @@ static struct producer *touch(struct producers *p, int64_t id)
 	assert(x != NULL);
 	if (x == p->fresh)
 		p->fresh = NULL;
-	if (x->listed)
+	if (x->listed) {
 		unlist(p, x);
-	if (p->n == p->max)
-		forget(p, p->oldest);
+		x->proven = true;
+	}
+	displace(p);
 	list_latest(p, x);
 	return x;
 }
@@ -303,9 +349,9 @@ size_t producers_expire(struct producers *p, int64_t now_ms, int64_t idle_ms)
 	struct producer *next;
 	size_t n = 0;
 
-	/* All of them: timestamps are the producers', and need not rise with the list. */
-	for (struct producer *x = p->oldest; x != NULL; x = next) {
-		next = x->newer;
+	/* All of them: timestamps are the producers', and need not rise with a list. */
+	for (struct producer *x = first(p); x != NULL; x = next) {
+		next = behind(p, x);
 		bool idle = now_ms > x->last_timestamp &&
 			    (uint64_t)now_ms - (uint64_t)x->last_timestamp >= (uint64_t)idle_ms;
 		if (!idle)
@@ -322,8 +368,8 @@ bool producers_truncate(struct producers *p, int64_t offset)
 	bool known = true;
 
 	forget_fresh(p);
-	for (struct producer *x = p->oldest; x != NULL; x = next) {
-		next = x->newer;
+	for (struct producer *x = first(p); x != NULL; x = next) {
+		next = behind(p, x);
 		if (x->last_offset < offset)
 			continue;
 		while (x->n > 0 && x->batches[x->n - 1].last_offset >= offset)
@@ -343,8 +389,8 @@ void producers_remove_below(struct producers *p, int64_t offset)
 {
 	struct producer *next;
 
-	for (struct producer *x = p->oldest; x != NULL; x = next) {
-		next = x->newer;
+	for (struct producer *x = first(p); x != NULL; x = next) {
+		next = behind(p, x);
 		if (x->last_offset < offset)
 			forget(p, x);
 	}
@@ -402,14 +448,20 @@ static enum err snapshot_write(const struct producers *p, struct arena *a, struc
 	struct producer_snapshot s;
 
 	wire_init(&wire_producer_snapshot, &s);
-	s.producer_entries_n = (int32_t)p->n;
+	s.producer_entries_n = (int32_t)producers_count(p);
 	s.producer_entries =
 		wire_array_new(a, &wire_producer_snapshot_producer_entry, s.producer_entries_n);
 	if (s.producer_entries == NULL)
 		return ERR_NOMEM;
-	size_t i = 0;
-	for (const struct producer *x = p->oldest; x != NULL; x = x->newer)
-		s.producer_entries[i++] = snapshot_entry(x);
+	/* In the order of writing. */
+	const struct producer *once = p->lists[ONCE].oldest, *proven = p->lists[PROVEN].oldest;
+	for (size_t i = 0; once != NULL || proven != NULL; i++) {
+		bool take =
+			proven == NULL || (once != NULL && once->last_offset < proven->last_offset);
+		const struct producer *x = take ? once : proven;
+		s.producer_entries[i] = snapshot_entry(x);
+		*(take ? &once : &proven) = x->newer;
+	}
 	buf_put_be16(&o->buf, SNAPSHOT_VERSION);
 	enum err e = wire_encode(&wire_producer_snapshot, SNAPSHOT_VERSION, &s, o, NULL);
 	if (e != ERR_OK)
@@ -422,11 +474,12 @@ enum err producers_encode(const struct producers *p, struct buf *out)
 {
 	struct arena a;
 	struct wire_out o;
+	size_t n = producers_count(p);
 
-	if (p->n > INT32_MAX / SNAPSHOT_ENTRY)
+	if (n > INT32_MAX / SNAPSHOT_ENTRY)
 		return ERR_LIMIT;
-	arena_init(&a, p->n * sizeof(struct producer_snapshot_producer_entry) + ARENA_SPARE);
-	wire_out_init(&o, SNAPSHOT_HEAD + p->n * SNAPSHOT_ENTRY, 0);
+	arena_init(&a, n * sizeof(struct producer_snapshot_producer_entry) + ARENA_SPARE);
+	wire_out_init(&o, SNAPSHOT_HEAD + n * SNAPSHOT_ENTRY, 0);
 	enum err e = snapshot_write(p, &a, &o);
 	if (e == ERR_OK) {
 		buf_put(out, o.buf.p, o.buf.len);
@@ -446,7 +499,11 @@ static enum err snapshot_add(struct producers *p, const struct producer_snapshot
 		return ERR_MALFORMED;
 	if (reserve(p, s->producer_id) != ERR_OK)
 		return ERR_NOMEM;
-	struct producer *x = touch(p, s->producer_id);
+	struct producer *x = map_get(p->by_id, id_key(&s->producer_id));
+	/* A sequence above 0: it had written before. */
+	if (!x->listed)
+		x->proven = s->last_sequence > s->offset_delta;
+	x = touch(p, s->producer_id);
 	x->epoch = s->epoch;
 	x->last_timestamp = s->timestamp;
 	x->last_offset = s->last_offset;

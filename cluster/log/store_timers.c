@@ -103,14 +103,31 @@ static void on_retention(void *arg)
 	loop_timer_set(s->retention_timer, s->options.retention_check_interval_ms);
 }
 
+static void tell_displaced(struct plog *l)
+{
+	uint64_t n = producers_displaced(l->producers);
+
+	if (n > l->displaced_told)
+		log_event(l->store->log, LOG_WARN, "producers_displaced",
+			  LOG_S("partition", l->name),
+			  LOG_I("producers", (int64_t)(n - l->displaced_told)),
+			  LOG_I("maximum", PLOG_PRODUCERS_MAX),
+			  LOG_S("reason", "too many idempotent producers: what these retry may be "
+					  "stored twice"));
+	l->displaced_told = n;
+}
+
 static void on_expiry(void *arg)
 {
 	struct store *s = arg;
 	int64_t now = wall(s);
 
-	for (struct plog *l = s->first; l != NULL; l = l->next)
-		if (l->producers != NULL)
-			producers_expire(l->producers, now, s->options.producer_id_expiration_ms);
+	for (struct plog *l = s->first; l != NULL; l = l->next) {
+		if (l->producers == NULL)
+			continue;
+		producers_expire(l->producers, now, s->options.producer_id_expiration_ms);
+		tell_displaced(l);
+	}
 	loop_timer_set(s->expiry_timer, EXPIRY_MS);
 }
 

@@ -153,6 +153,58 @@ static void test_oldest_goes(void **state)
 	producers_free(r.p);
 }
 
+/* Any client may send batches of ids that nobody has: those do not push out the ones that work. */
+static void test_a_crowd_displaces_itself(void **state)
+{
+	(void)state;
+	enum { MAX = 100, WORKING = 60, CROWD = 1000 };
+	struct rig r = {.p = producers_new(MAX)}, s = {.p = producers_new(MAX)};
+	struct errmsg why;
+	struct buf b;
+	buf_init(&b, 1 << 16);
+	for (int32_t i = 0; i < 2; i++)
+		for (int64_t id = 1; id <= WORKING; id++)
+			assert_int_equal(append(&r, id, 0, i, 1), ERR_OK);
+	assert_int_equal(producers_displaced(r.p), 0);
+	for (int64_t id = CROWD; id < 2 * CROWD; id++)
+		assert_int_equal(append(&r, id, 0, 0, 1), ERR_OK);
+	assert_int_equal(producers_count(r.p), MAX);
+	assert_int_equal(producers_displaced(r.p), WORKING + CROWD - MAX);
+	/* A restart between two crowds. */
+	assert_int_equal(producers_encode(r.p, &b), ERR_OK);
+	assert_int_equal(producers_decode(s.p, buf_bytes(&b), &why), ERR_OK);
+	s.end = r.end;
+	for (int64_t id = 3 * CROWD; id < 4 * CROWD; id++)
+		assert_int_equal(append(&s, id, 0, 0, 1), ERR_OK);
+	for (int64_t id = 1; id <= WORKING; id++) {
+		assert_int_equal(append(&r, id, 0, 1, 1), DUPLICATE);
+		assert_int_equal(append(&s, id, 0, 9, 1), ORDER);
+	}
+	buf_fini(&b);
+	producers_free(r.p);
+	producers_free(s.p);
+}
+
+/* When all work there is room for new ones: those that wrote longest ago make it. */
+static void test_new_ones_find_room(void **state)
+{
+	(void)state;
+	enum { MAX = 40 };
+	struct rig r = {.p = producers_new(MAX)};
+	for (int32_t i = 0; i < 2; i++)
+		for (int64_t id = 1; id <= MAX; id++)
+			assert_int_equal(append(&r, id, 0, i, 1), ERR_OK);
+	for (int32_t i = 0; i < 2; i++)
+		for (int64_t id = 101; id <= 100 + MAX / 4; id++)
+			assert_int_equal(append(&r, id, 0, i, 1), ERR_OK);
+	for (int64_t id = 101; id <= 100 + MAX / 4; id++)
+		assert_int_equal(append(&r, id, 0, 1, 1), DUPLICATE);
+	for (int64_t id = MAX / 4 + 1; id <= MAX; id++)
+		assert_int_equal(append(&r, id, 0, 1, 1), DUPLICATE);
+	assert_int_equal(append(&r, 1, 0, 1, 1), ERR_OK); /* it is not known any more */
+	producers_free(r.p);
+}
+
 static void test_replay_and_markers(void **state)
 {
 	(void)state;
@@ -490,6 +542,8 @@ int main(void)
 		cmocka_unit_test(test_five_are_remembered),
 		cmocka_unit_test(test_failed_append),
 		cmocka_unit_test(test_oldest_goes),
+		cmocka_unit_test(test_a_crowd_displaces_itself),
+		cmocka_unit_test(test_new_ones_find_room),
 		cmocka_unit_test(test_replay_and_markers),
 		cmocka_unit_test(test_is_last),
 		cmocka_unit_test(test_expire),
