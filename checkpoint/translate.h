@@ -68,7 +68,7 @@ enum translate_quality translate_judge(const struct translation *t);
 
 /* "exact", "up to 7 early", "early, not known by how much", "no answer"; then ", N not mirrored
  * yet". */
-enum { TRANSLATE_WORDS_MAX = 96 };
+enum { TRANSLATE_WORDS_MAX = 112 };
 void translate_words(const struct translation *t, char out[TRANSLATE_WORDS_MAX]);
 
 /*
