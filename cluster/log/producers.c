@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Producers by id, in a map and in two lists, each from the one that wrote longest ago to the latest:
- * those that wrote once since they are known, and those that came back ("proven"). When there are too
- * many, one of the first list goes before one of the second: a crowd of ids that write once, which
- * any client may send, does not push out the producers that work. The second list leaves the first
- * a quarter, so that new producers have the time to come back.
+ * Producers by id, in a map and in two lists, each from the one that wrote longest ago to the
+ * latest: those that wrote once since they are known, and those that came back ("proven"). When
+ * there are too many, one of the first list goes before one of the second: a crowd of ids that
+ * write once, which any client may send, does not push out the producers that work. The second list
+ * leaves the first a quarter, so that new producers have the time to come back.
  *
  * Invariants: every producer of the map is in its list, but `fresh`, which producers_check made for
  * a batch that is not committed yet: that one is in the map alone and counts as unknown. The

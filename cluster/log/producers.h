@@ -7,10 +7,10 @@
  * Order of work: producers_check before the append, producers_commit after it. A failed append
  * leaves no trace. A replay of the log (recovery) calls producers_replay for each batch.
  *
- * Memory: about 300 bytes a producer (PRODUCERS_BYTES_EACH), and at most `max` producers: then one is
- * displaced, of those that wrote only once the one that did so longest ago, as long as these are more
- * than a quarter. A producer that is not known may go on with any sequence, so its writes never fail
- * for that; but a retry of a batch from before would be appended twice.
+ * Memory: about 300 bytes a producer (PRODUCERS_BYTES_EACH), and at most `max` producers: then one
+ * is displaced, of those that wrote only once the one that did so longest ago, as long as these are
+ * more than a quarter. A producer that is not known may go on with any sequence, so its writes
+ * never fail for that; but a retry of a batch from before would be appended twice.
  */
 #ifndef FARSHORE_CLUSTER_LOG_PRODUCERS_H
 #define FARSHORE_CLUSTER_LOG_PRODUCERS_H
