@@ -10,8 +10,12 @@
 #include "checkpoint/chain.h"
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
+#include "lib/wire/records.h"
 
-enum { LINKS_MAX = 1024 };
+enum {
+	LINKS_MAX = 1024,
+	DECODE_BYTES = 8 << 20, /* of one batch */
+};
 
 struct run_store {
 	struct run_store_config config;
@@ -233,6 +237,46 @@ enum err run_store_apply(struct run_store *s, struct bytes key, struct bytes val
 	if (s->config.want != NULL && !s->config.want(s->config.arg, info.topic, info.partition))
 		return ERR_OK;
 	return value.p == NULL ? apply_delete(s, &info) : apply_block(s, &info, value);
+}
+
+static enum err apply_batch(struct run_store *s, struct bytes whole, struct errmsg *why)
+{
+	struct records_reader *rr;
+	enum err e = records_reader_open(whole, DECODE_BYTES, &rr, why);
+	if (e != ERR_OK)
+		return e;
+	struct record r;
+	while (e == ERR_OK && records_reader_next(rr, &r))
+		e = run_store_apply(s, r.key, r.value);
+	if (e == ERR_OK)
+		e = records_reader_error(rr, why);
+	records_reader_free(rr);
+	return e;
+}
+
+enum err run_store_apply_records(struct run_store *s, struct bytes records, int64_t *next,
+				 struct errmsg *why)
+{
+	struct batch_walk w = {.left = records};
+	struct batch_head h;
+	struct bytes whole;
+	enum err e = ERR_OK;
+	while (e == ERR_OK) {
+		switch (batch_walk_next(&w, &h, &whole, why)) {
+		case BATCH_WALK_BATCH:
+			if (!(h.attributes & BATCH_CONTROL) && h.count > 0)
+				e = apply_batch(s, whole, why);
+			*next = batch_last_offset(&h) + 1;
+			break;
+		case BATCH_WALK_END:
+			return ERR_OK;
+		case BATCH_WALK_OLD:
+			return errmsg_set(why, ERR_MALFORMED, "a batch of an old format");
+		case BATCH_WALK_MALFORMED:
+			return ERR_MALFORMED;
+		}
+	}
+	return e;
 }
 
 static const struct run_entry *part_entry(struct part *p)

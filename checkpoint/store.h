@@ -55,6 +55,13 @@ void run_store_free(struct run_store *s);
  * reported, never fatal. ERR_NOMEM: the record's partition is in no defined state, give up. */
 enum err run_store_apply(struct run_store *s, struct bytes key, struct bytes value) ERR_MUST_USE;
 
+/* The same with what a fetch gives: a record set of whole batches, perhaps with a cut one at its
+ * end. `*next`: the offset behind the last batch taken; left as it is if there is none.
+ * ERR_CORRUPT, ERR_MALFORMED, ERR_UNSUPPORTED (codec), ERR_LIMIT: a batch that cannot be read,
+ * `why`. ERR_NOMEM. */
+enum err run_store_apply_records(struct run_store *s, struct bytes records, int64_t *next,
+				 struct errmsg *why) ERR_MUST_USE;
+
 /* The partition's entry; NULL: nothing stored. Valid until the next record is taken. */
 const struct run_entry *run_store_get(const struct run_store *s, struct bytes topic,
 				      int32_t partition);

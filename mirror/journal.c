@@ -22,7 +22,6 @@ enum {
 	STORE_MS = 1000,
 	RETRY_MS = 500,
 	BATCH_BYTES = 768 << 10, /* of one write; below Kafka's default max.message.bytes */
-	READ_DECODE_BYTES = 8 << 20,
 	API_INIT_PRODUCER_ID = 22,
 	PARTITIONS_MAX = 1000000,
 };
@@ -149,21 +148,6 @@ static void on_lost(void *arg, const struct run_store_lost *lost)
 		  LOG_S("lost", lost->what));
 }
 
-static enum err apply_batch(struct journal *j, struct bytes whole, struct errmsg *why)
-{
-	struct records_reader *rr;
-	enum err e = records_reader_open(whole, READ_DECODE_BYTES, &rr, why);
-	if (e != ERR_OK)
-		return e;
-	struct record r;
-	while (e == ERR_OK && records_reader_next(rr, &r))
-		e = run_store_apply(j->store, r.key, r.value);
-	if (e == ERR_OK)
-		e = records_reader_error(rr, why);
-	records_reader_free(rr);
-	return e;
-}
-
 static void read_on(struct journal *j);
 static void find_producer(struct journal *j);
 
@@ -175,14 +159,8 @@ static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
 		return;
 	int64_t began = j->read_at;
 	struct errmsg why = {""};
-	struct batch_walk w = {.left = records};
-	struct batch_head h;
-	struct bytes whole;
-	while (e == ERR_OK && batch_walk_next(&w, &h, &whole, &why) == BATCH_WALK_BATCH) {
-		if (!(h.attributes & BATCH_CONTROL) && h.count > 0)
-			e = apply_batch(j, whole, &why);
-		j->read_at = batch_last_offset(&h) + 1;
-	}
+	if (e == ERR_OK)
+		e = run_store_apply_records(j->store, records, &j->read_at, &why);
 	if (e != ERR_OK)
 		load_failed(j, e, why.text[0] != '\0' ? why.text : "reading it");
 	else if (j->read_at >= end)

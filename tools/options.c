@@ -44,6 +44,24 @@ static enum err take_option(struct options *o, enum option_id id, const char *va
 	case OPTION_TOPIC:
 		o->topic = value;
 		return ERR_OK;
+	case OPTION_GROUP:
+		o->group = value;
+		return ERR_OK;
+	case OPTION_DIRECT:
+		o->direct = true;
+		return ERR_OK;
+	case OPTION_CONFIG:
+	case OPTION_MM2:
+		if (o->config_file != NULL)
+			return errmsg_set(why, ERR_CONFIG, "give one of --config and --mm2, once");
+		o->config_file = value;
+		o->mm2 = id == OPTION_MM2;
+		return ERR_OK;
+	case OPTION_SET:
+		if (o->sets_n == OPTIONS_SETS_MAX)
+			return errmsg_set(why, ERR_CONFIG, "too many --set");
+		o->sets[o->sets_n++] = value;
+		return ERR_OK;
 	case OPTION_BACK:
 		o->back = true;
 		return ERR_OK;
@@ -91,6 +109,11 @@ static int name_words(const char *name, int argc, char **argv)
 static enum err take_question(struct options *o, int argc, char **argv, struct errmsg *why)
 {
 	int64_t value;
+	if (o->group != NULL && argc == 0)
+		return ERR_OK;
+	if (o->group != NULL || argc < 3)
+		return errmsg_set(why, ERR_CONFIG, "it is: farshore translate %s",
+				  options_table_commands[COMMAND_TRANSLATE].arguments);
 	o->topic = argv[0];
 	if (!number(argv[1], INT32_MAX, &value))
 		return errmsg_set(why, ERR_CONFIG, "PARTITION is a number from 0 on, not %s",
@@ -137,7 +160,7 @@ enum err options_parse(int argc, char **argv, struct options *out, struct errmsg
 {
 	struct option longs[OPTION_COUNT + 1] = {{NULL, 0, NULL, 0}};
 	bool given[OPTION_COUNT] = {false};
-	*out = (struct options){.url = OPTIONS_DEFAULT_URL, .timeout_ms = OPTIONS_TIMEOUT_S * 1000};
+	*out = (struct options){.timeout_ms = OPTIONS_TIMEOUT_S * 1000};
 	for (int i = 0; i < OPTION_COUNT; i++) {
 		const struct option_row *row = &options_table_options[i];
 		longs[i] = (struct option){row->name,
@@ -164,5 +187,8 @@ enum err options_parse(int argc, char **argv, struct options *out, struct errmsg
 		if (given[i] && (options_table_options[i].commands & 1U << out->command) == 0)
 			return errmsg_set(why, ERR_CONFIG, "--%s has no meaning for this command",
 					  options_table_options[i].name);
+	if (e == ERR_OK && out->config_file == NULL && (out->direct || out->sets_n > 0))
+		return errmsg_set(why, ERR_CONFIG, "--%s needs --config FILE or --mm2 FILE",
+				  out->direct ? "direct" : "set");
 	return e;
 }

@@ -33,15 +33,22 @@ enum {
 	EXIT_NOT_FOUND = 5 /* no such link, topic or partition; or no answer for it */
 };
 
+enum { OPTIONS_SETS_MAX = 64 };
+
 /* Strings are those of argv. */
 struct options {
 	enum command command;
-	const char *url;
-	const char *link, *topic; /* NULL: not said */
+	const char *url;                  /* NULL: not said */
+	const char *link, *topic, *group; /* NULL: not said */
 	int32_t partition;
 	char **offsets; /* numbers as text, see options_offset */
 	size_t offsets_n;
 	bool back, json, all;
+	bool direct;             /* ask the clusters, not the daemon */
+	const char *config_file; /* of the mirror; NULL: not said */
+	bool mm2;                /* it is an mm2.properties */
+	const char *sets[OPTIONS_SETS_MAX];
+	size_t sets_n;
 	int64_t watch_ms; /* 0: once */
 	int64_t timeout_ms;
 };

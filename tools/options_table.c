@@ -9,13 +9,14 @@
 
 /* clang-format off */
 const struct command_row options_table_commands[OPTIONS_COMMANDS] = {
-	{COMMAND_TRANSLATE, "translate", "TOPIC PARTITION OFFSET...",
+	{COMMAND_TRANSLATE, "translate", "TOPIC PARTITION OFFSET... | --group GROUP",
 		"Where do these offsets of the source lie at the target? With --back: where do these "
 		"offsets of the target lie at the source? An answer is the position of the first "
 		"mirrored record at or after the offset. It says \"exact\", or by how much it may be "
 		"early, and how many offsets before it are not mirrored yet. TOPIC may be the name at "
-		"the source or at the target.",
-		3, INT_MAX},
+		"the source or at the target. With --group: where do the group's committed offsets "
+		"lie, those that it has at the source, with --back those that it has at the target?",
+		0, INT_MAX},
 	{COMMAND_LINK_STATUS, "link status", "[LINK]",
 		"The links: state, since when, lag, and what is wrong with which partition.",
 		0, 1},
@@ -26,13 +27,25 @@ const struct command_row options_table_commands[OPTIONS_COMMANDS] = {
 
 const struct option_row options_table_options[OPTION_COUNT] = {
 	[OPTION_URL] = {"url", "URL", false, FOR_QUESTIONS,
-		"where the daemon answers (its http.listen); by default " OPTIONS_DEFAULT_URL},
+		"where the mirror answers; by default the http.listen of --config or --mm2, or "
+		OPTIONS_DEFAULT_URL},
 	[OPTION_LINK] = {"link", "A->B", false, FOR(TRANSLATE) | FOR(LAG),
 		"this link alone"},
 	[OPTION_TOPIC] = {"topic", "TOPIC", false, FOR(LAG),
 		"this topic alone, named as at the source or at the target"},
 	[OPTION_BACK] = {"back", NULL, false, FOR(TRANSLATE),
 		"from the target to the source"},
+	[OPTION_GROUP] = {"group", "GROUP", false, FOR(TRANSLATE),
+		"all committed offsets of this consumer group"},
+	[OPTION_DIRECT] = {"direct", NULL, false, FOR(TRANSLATE),
+		"ask the clusters of --config or --mm2 themselves, not the mirror"},
+	[OPTION_CONFIG] = {"config", "FILE", false, FOR_QUESTIONS,
+		"the mirror's native configuration: where it answers and, when it does not, how to "
+		"reach the clusters"},
+	[OPTION_MM2] = {"mm2", "FILE", false, FOR_QUESTIONS,
+		"the same, an mm2.properties"},
+	[OPTION_SET] = {"set", "PATH=VALUE", false, FOR_QUESTIONS,
+		"override one setting of the file, as the mirror does (repeatable)"},
 	[OPTION_ALL] = {"all", NULL, false, FOR(LINK_STATUS) | FOR(LAG),
 		"every row, not the worst alone"},
 	[OPTION_JSON] = {"json", NULL, false, FOR_QUESTIONS,

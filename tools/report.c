@@ -310,7 +310,8 @@ static int exit_of(enum translate_quality worst)
 	return EXIT_NOT_FOUND;
 }
 
-static enum err translations_json(const struct report *r, const struct translation *list, size_t n)
+static enum err translations_json(const struct report *r, const char *group,
+				  const struct translation *list, size_t n)
 {
 	json_t *rows = json_array();
 	for (size_t i = 0; i < n; i++) {
@@ -319,14 +320,14 @@ static enum err translations_json(const struct report *r, const struct translati
 			return ERR_NOMEM;
 		}
 	}
-	json_t *root = json_pack("{s:o}", "translations", rows);
+	json_t *root = json_pack("{s:s*, s:o}", "group", group, "translations", rows);
 	enum err e = put_json(r, root);
 	json_decref(root);
 	return e;
 }
 
-enum err report_translations(const struct report *r, const struct translation *list, size_t n,
-			     int *code)
+enum err report_translations(const struct report *r, const char *group,
+			     const struct translation *list, size_t n, int *code)
 {
 	struct table t;
 	enum translate_quality worst = TRANSLATE_EXACT;
@@ -335,7 +336,7 @@ enum err report_translations(const struct report *r, const struct translation *l
 			worst = translate_judge(&list[i]);
 	*code = exit_of(worst);
 	if (r->json)
-		return translations_json(r, list, n);
+		return translations_json(r, group, list, n);
 	table_init(&t, translate_columns, sizeof translate_columns / sizeof *translate_columns);
 	for (size_t i = 0; i < n; i++)
 		translate_row(&t, &list[i]);

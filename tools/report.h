@@ -26,8 +26,9 @@ enum err report_links(const struct report *r, struct intake *in, int *code) ERR_
 enum err report_lag(const struct report *r, struct intake *in, const char *topic,
 		    int *code) ERR_MUST_USE;
 
-/* `translate`. JSON: {"translations":[...]}, each as in checkpoint/translate.h. */
-enum err report_translations(const struct report *r, const struct translation *list, size_t n,
-			     int *code) ERR_MUST_USE;
+/* `translate`; `group` NULL: offsets were asked about. JSON: {"translations":[...]}, each as in
+ * checkpoint/translate.h, and "group". */
+enum err report_translations(const struct report *r, const char *group,
+			     const struct translation *list, size_t n, int *code) ERR_MUST_USE;
 
 #endif

@@ -31,7 +31,7 @@ static void print_translation(const json_t *root, const struct report *r)
 	int code;
 	if (translate_from_json(root, &t, &why) != ERR_OK)
 		return;
-	must(report_translations(r, &t, 1, &code));
+	must(report_translations(r, NULL, &t, 1, &code));
 	if (t.exact && t.translated < 0)
 		abort();
 }

@@ -10,12 +10,12 @@ import json
 import random
 import time
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import Consumer, Producer, TopicPartition
 
 from conftest import Pair, Topic
 from harness.client import Client, numbered
@@ -29,6 +29,17 @@ BEYOND = 3  # offsets past the end that are asked about, too
 
 def url(mirror: Mirror) -> str:
     return f"http://{mirror.http}"
+
+
+def config(mirror: Mirror) -> tuple[str, ...]:
+    """The mirror's own configuration, for the command."""
+    argv = mirror.process.argv
+    assert argv[1] == "--mm2" and argv[3] == "--set", argv
+    return tuple(argv[1:5])
+
+
+def direct(mirror: Mirror) -> tuple[str, ...]:
+    return (*config(mirror), "--direct")
 
 
 def transactions(client: Client, topic: str, count: int, name: str) -> None:
@@ -140,7 +151,135 @@ def test_every_offset_translates_exactly(pair: Pair, topic: Topic) -> None:
         mirror.start()
         assert_same(pair.source, name, pair.target, f"east.{name}")
         mirror.wait_state("ACTIVE", name)
-        ask_all(Logs(pair, name), "--url", url(mirror))
+        logs = Logs(pair, name)
+        ask_all(logs, "--url", url(mirror))
+    # Without a mirror: from what it has stored.
+    ask_all(logs, *direct(mirror))
+
+
+def test_killed_in_mid_copy_gives_bounds(pair: Pair, topic: Topic) -> None:
+    """M7, without the mirror and with a table that lags: what is exact is right, the rest is early
+    by no more than it says."""
+    name = topic()
+    pair.source.create_topic(name)
+    mirror = pair.mirror(name)
+    for turn in range(30):
+        mirror.start()
+        mirror.wait_link("ACTIVE")
+        pair.source.produce(name, numbered(20, start=20 * turn))
+        assert_same(pair.source, name, pair.target, f"east.{name}")
+        mirror.kill()
+        end = pair.source.offsets(name)[1]
+        answer = farshore("translate", name, 0, end, "--json", *direct(mirror))
+        if not translations(answer)[0]["exact"]:
+            break
+    else:
+        pytest.fail("the table was always stored before the kill")
+    assert answer.code == 3
+    logs = Logs(pair, name)
+    for back in (False, True):
+        offsets = logs.questions(back)
+        words = ["translate", name, 0, *offsets, "--json", *(["--back"] if back else [])]
+        early = 0
+        for found in translations(farshore(*words, *direct(mirror))):
+            want, _ = logs.right(found["offset"], back)
+            assert found["exact"] == (found["max_behind"] == 0)
+            assert found["translated"] <= want <= found["translated"] + found["max_behind"]
+            early += not found["exact"]
+        assert early > 0
+
+
+def commit(client: Client, group: str, offsets: Mapping[tuple[str, int], int]) -> None:
+    consumer = Consumer({**client.config, "group.id": group, "enable.auto.commit": False})
+    consumer.commit(
+        offsets=[TopicPartition(t, p, offset) for (t, p), offset in offsets.items()],
+        asynchronous=False,
+    )
+    consumer.close()
+
+
+def test_groups_without_a_mirror(pair: Pair, topic: Topic) -> None:
+    """All that a group committed, at the source and (back) at the target; what is not mirrored is
+    told, not left out."""
+    pair.need_transactions()
+    name, other = topic("t"), topic("other")
+    pair.source.create_topic(name, partitions=2)
+    pair.source.create_topic(other)
+    transactions(pair.source, name, 20, name)
+    pair.source.produce(name, numbered(9), 1)
+    with pair.mirror(name) as mirror:
+        assert_same(pair.source, name, pair.target, f"east.{name}")
+        mirror.wait_state("ACTIVE", name)
+    logs = Logs(pair, name)
+    group = f"{name}-group"
+    commit(pair.source, group, {(name, 0): 13, (name, 1): 4, (other, 0): 0})
+    commit(pair.target, group, {(f"east.{name}", 0): 7, (f"east.{name}", 1): 9})
+
+    answer = farshore("translate", "--group", group, "--json", *config(mirror))
+    assert answer.code == 5 and answer.json()["group"] == group
+    missing, zero, one = translations(answer)
+    assert (missing["topic"], missing["translated"]) == (other, None)
+    assert "not mirrored by this link" in missing["problem"]
+    assert (zero["offset"], zero["translated"]) == (13, logs.right(13, False)[0])
+    assert (one["offset"], one["translated"], one["exact"]) == (4, 4, True)
+
+    answer = farshore("translate", "--group", group, "--back", *config(mirror))
+    assert answer.code == 0, answer.err
+    rows = [line.split() for line in answer.out.splitlines()[1:]]
+    assert rows == [
+        [f"east.{name}", "0", "7", "east", name, str(logs.right(7, True)[0]), "exact"],
+        [f"east.{name}", "1", "9", "east", name, "9", "exact"],
+    ]
+
+    answer = farshore("translate", "--group", "nobody", *config(mirror))
+    assert answer.code == 5 and "no offsets" in answer.complaint()
+
+
+def test_no_mirror_and_clusters_that_changed(pair: Pair, topic: Topic) -> None:
+    """The clusters are asked when no mirror answers; what does not fit the table is never exact."""
+    name, late = topic("t"), topic("late")
+    for made in (name, late):
+        pair.source.create_topic(made)
+        pair.source.produce(made, numbered(20))
+    with pair.mirror(f"{name},{late}") as mirror:
+        for made in (name, late):
+            assert_same(pair.source, made, pair.target, f"east.{made}")
+            mirror.wait_state("ACTIVE", made)
+    how = ("--json", *config(mirror))
+
+    answer = farshore("translate", f"east.{name}", 0, 5, *how)
+    assert (answer.code, translations(answer)[0]["translated"]) == (0, 5)
+    assert "cannot connect" in answer.err and "asking the clusters" in answer.err
+    assert farshore("translate", name, 0, 5, *direct(mirror)).err == ""
+
+    for words, code, word in (
+        (("translate", "nothing", 0, 0), 5, "not mirrored"),
+        (("translate", name, 1, 0), 5, "not mirrored"),
+        (("translate", name, 0, 0, "--link", "b->a"), 5, "no such link"),
+    ):
+        answer = farshore(*words, *direct(mirror))
+        assert answer.code == code and word in answer.complaint(), answer
+
+    # The source is gone: all but what only it knows is told.
+    gone = ("--set", "clusters.east.bootstrap=localhost:1")
+    answer = farshore("translate", name, 0, 5, "--json", *direct(mirror), *gone)
+    assert (answer.code, translations(answer)[0]["translated"]) == (0, 5)
+    assert "cluster east" in answer.err and "not checked" in answer.err
+    gone = ("--set", "clusters.west.bootstrap=localhost:1")
+    answer = farshore("translate", name, 0, 5, *direct(mirror), *gone)
+    assert answer.code == 1 and "cluster west" in answer.complaint()
+
+    # Topics that were made again, here and there.
+    pair.source.delete_topic(name)
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(20))
+    pair.target.delete_topic(f"east.{late}")
+    pair.target.create_topic(f"east.{late}")
+    for made, word in ((name, "made again"), (late, "lost records")):
+        answer = farshore("translate", made, 0, 5, "--json", *direct(mirror))
+        (found,) = translations(answer)
+        assert (answer.code, found["exact"], found["max_behind"]) == (3, False, None)
+        assert word in found["problem"]
 
 
 def test_what_is_not_mirrored_yet_is_told(pair: Pair, topic: Topic) -> None:

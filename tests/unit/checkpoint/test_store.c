@@ -12,6 +12,7 @@
 
 #include "checkpoint/store.h"
 #include "lib/base/mem.h"
+#include "lib/wire/records.h"
 #include "tests/unit/rng.h"
 
 /* A log: what the target's topic holds */
@@ -575,6 +576,63 @@ static void test_wants_and_limits(void **state)
 	writer_fini(&w);
 }
 
+/* What a fetch gives: whole batches and the begin of one more. */
+static void test_record_sets(void **state)
+{
+	(void)state;
+	struct writer w;
+	struct reports reports;
+	struct batch_builder b;
+	struct buf set;
+	struct errmsg why = {""};
+	writer_init(&w);
+	append(&w, 700, 3);
+	write_all(&w);
+	batch_builder_init(&b, CODEC_LZ4, 1 << 20);
+	buf_init(&set, 4 << 20);
+	for (size_t i = 0; i < w.log.n; i++) {
+		const struct entry *e = &w.log.at[i];
+		size_t begin = set.len;
+		const struct record r = {.key = bytes_of(e->key, e->key_n),
+					 .value = bytes_of(e->value, e->value_n)};
+		assert_int_equal(batch_builder_add(&b, &r), ERR_OK);
+		assert_int_equal(batch_builder_finish(&b, &set), ERR_OK);
+		be64_put(set.p + begin, i);
+	}
+	assert_true(w.log.n > 1);
+
+	/* Cut anywhere: what is whole is taken, and it goes on behind that. */
+	for (size_t cut = 0; cut <= set.len; cut += cut < 200 ? 1 : 997) {
+		struct log_sim none = {.n = 0};
+		struct run_store *s = load(&none, 1 << 20, &reports);
+		int64_t next = 0;
+		assert_int_equal(run_store_apply_records(s, bytes_of(set.p, cut), &next, &why),
+				 ERR_OK);
+		assert_in_range(next, 0, (int64_t)w.log.n - 1 + (cut == set.len));
+		run_store_free(s);
+	}
+	struct log_sim none = {.n = 0};
+	struct run_store *s = load(&none, 1 << 20, &reports);
+	int64_t next = 0;
+	assert_int_equal(run_store_apply_records(s, buf_bytes(&set), &next, &why), ERR_OK);
+	assert_int_equal(next, w.log.n);
+	const struct run_entry *e = run_store_get(s, w.info.topic, w.info.partition);
+	assert_non_null(e);
+	assert_int_equal(runs_count(e->runs), 700);
+	run_store_free(s);
+
+	/* A batch that was damaged is an error, not an end. */
+	set.p[set.len - 1] ^= 1;
+	s = load(&none, 1 << 20, &reports);
+	assert_int_equal(run_store_apply_records(s, buf_bytes(&set), &next, &why), ERR_CORRUPT);
+	set.p[16] = 9;
+	assert_int_equal(run_store_apply_records(s, buf_bytes(&set), &next, &why), ERR_MALFORMED);
+	run_store_free(s);
+	batch_builder_fini(&b);
+	buf_fini(&set);
+	writer_fini(&w);
+}
+
 static void test_links(void **state)
 {
 	(void)state;
@@ -870,6 +928,7 @@ int main(void)
 		cmocka_unit_test(test_void_block_first),
 		cmocka_unit_test(test_damaged_keys_and_newer_records),
 		cmocka_unit_test(test_wants_and_limits),
+		cmocka_unit_test(test_record_sets),
 		cmocka_unit_test(test_links),
 		cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_random_histories),

@@ -52,7 +52,7 @@ static void commands_are_taken(void **state)
 	assert_int_equal(o.offsets_n, 2);
 	assert_int_equal(options_offset(&o, 0), 100);
 	assert_int_equal(options_offset(&o, 1), INT64_MAX);
-	assert_string_equal(o.url, "http://127.0.0.1:8380");
+	assert_null(o.url);
 	assert_int_equal(o.timeout_ms, 10000);
 	assert_false(o.back || o.json || o.all);
 
@@ -61,6 +61,14 @@ static void commands_are_taken(void **state)
 	assert_string_equal(o.link, "a->b");
 	assert_int_equal(o.timeout_ms, 3000);
 	assert_int_equal(options_offset(&o, 0), 1);
+
+	o = take("translate --group g --mm2 f --direct --set a=1 --set b=2");
+	assert_string_equal(o.group, "g");
+	assert_string_equal(o.config_file, "f");
+	assert_true(o.mm2 && o.direct);
+	assert_int_equal(o.sets_n, 2);
+	assert_string_equal(o.sets[1], "b=2");
+	assert_int_equal(o.offsets_n, 0);
 
 	o = take("link status a->b --all --watch");
 	assert_int_equal(o.command, COMMAND_LINK_STATUS);
@@ -95,6 +103,12 @@ static void mistakes_are_told(void **state)
 		{"translate t 0 1 2x", "2x"},
 		{"translate t 0 -- -5", "-5"},
 		{"translate t 0 5 --all", "--all"},
+		{"translate t 0 1 --group g", "--group GROUP"},
+		{"translate t 0 1 --direct", "--direct needs"},
+		{"translate t 0 1 --set a=b", "--set needs"},
+		{"translate t 0 1 --mm2 f --config g", "one of --config and --mm2"},
+		{"lag --direct --mm2 f", "--direct has no meaning"},
+		{"lag --group g", "--group has no meaning"},
 		{"lag more", "farshore lag"},
 		{"lag --back", "--back"},
 		{"lag --timeout 0", "--timeout"},

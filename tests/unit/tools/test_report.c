@@ -187,7 +187,7 @@ static void translations_tell_how_good_they_are(void **state)
 		size_t size = 0;
 		int code;
 		struct report r = {.out = open_memstream(&text, &size)};
-		assert_int_equal(report_translations(&r, list, n, &code), ERR_OK);
+		assert_int_equal(report_translations(&r, NULL, list, n, &code), ERR_OK);
 		assert_int_equal(code, codes[n - 1]);
 		fclose(r.out);
 		if (n == 4)
