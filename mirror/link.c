@@ -588,7 +588,7 @@ static void link_judge(struct link *k)
 	}
 	if (!lag)
 		k->last_progress_ms = loop_now_ms(k->loop);
-	if (of != NULL && !mirror_state_moves(worst))
+	if (of != NULL && !mirror_state_moves(worst) && of->reason.text[0] != '\0')
 		errmsg_set(&why, ERR_OK, "%s-%d: %s", of->env->source_topic, of->index,
 			   of->reason.text);
 	link_set_state(k, worst, why.text);

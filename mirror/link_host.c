@@ -162,6 +162,8 @@ static enum log_level state_level(enum mirror_state from, enum mirror_state to)
 {
 	if (mirror_state_needs_person(to))
 		return LOG_ERROR;
+	if (from == STATE_STARTING && to == STATE_STARTING)
+		return LOG_DEBUG;
 	if (to == STATE_SOURCE_UNAVAILABLE || to == STATE_TARGET_UNAVAILABLE ||
 	    to == STATE_TARGET_TRUNCATED)
 		return LOG_WARN;

@@ -26,6 +26,11 @@ enum {
 	 * gone or visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
 	SEQUENCE_GIVE_UP_MS = 45 * 1000,
 	OUT_OF_RANGE_MAX = 3,
+	/* A topic that was just made has leaders in the metadata before these know of it. A broker
+	 * that makes thousands of logs takes its time. */
+	COMING_TRIES = 20, /* half a minute */
+	COMING_MIN_MS = 100,
+	COMING_MAX_MS = 2000,
 };
 
 /* True if the source is not what the run table knows; the fault is set. */
@@ -171,6 +176,7 @@ static void begin_new(struct partition *p, const struct probe_result *r)
 		return;
 	}
 	p->stored_id = p->env->source_id;
+	p->attempt = 0;
 	continue_at(p, p->env->start_latest ? r->source_end : r->source_start, 0, r);
 }
 
@@ -249,6 +255,26 @@ static void target_truncated(struct partition *p, const struct probe_result *r)
 		partition_align_begin(p, r);
 }
 
+static bool is_coming(enum err e)
+{
+	return e == ERR_OK || e == ERR_NO_LEADER || e == ERR_KAFKA_NOT_LEADER_OR_FOLLOWER ||
+	       e == ERR_KAFKA_LEADER_NOT_AVAILABLE || e == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+/* A new partition that its leader does not know of yet is no fault: look again soon. */
+static bool wait_for_leader(struct partition *p, const struct probe_result *r)
+{
+	if (p->state != STATE_STARTING || p->src_acked >= 0 || p->attempt >= COMING_TRIES ||
+	    !is_coming(r->source_err) || !is_coming(r->target_err))
+		return false;
+	partition_set_state(p, STATE_STARTING, r->why.text);
+	p->phase = PHASE_WAIT;
+	p->env->host->retry_in(
+		p->env->host_ctx, p,
+		clock_backoff_ms(p->env->clock, p->attempt++, COMING_MIN_MS, COMING_MAX_MS));
+	return true;
+}
+
 void partition_on_probe(struct partition *p, const struct probe_result *asked)
 {
 	if (p->phase != PHASE_PROBE)
@@ -262,6 +288,8 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 	if (r->source_err != ERR_OK || r->target_err != ERR_OK) {
 		bool source = r->source_err != ERR_OK;
 		p->env->host->refresh(p->env->host_ctx, p, source);
+		if (wait_for_leader(p, r))
+			return;
 		partition_fault(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
 				source ? r->source_err : r->target_err, "%s", r->why.text);
 		return;
