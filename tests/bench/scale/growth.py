@@ -9,10 +9,18 @@ from pathlib import Path
 
 from harness.broker import Cluster
 from harness.client import Client
+from harness.fleet import (
+    TOPIC_PARTITIONS,
+    Arrivals,
+    ends_sum,
+    make_fleet,
+    produce_each,
+    topic_names,
+    wait_active,
+)
 from harness.mirror import Mirror, MirrorMaker2, mm2_properties
 from harness.process import Process, wait_for
 
-from fleet import TOPIC_PARTITIONS, Arrivals, ends_sum, make_fleet, produce_each, topic_names
 from pace import RATE, Watcher, produce_paced
 
 MIB = 1 << 20
@@ -216,18 +224,6 @@ class Change(threading.Thread):
         if self.failed is not None:
             raise self.failed
         return self.seconds
-
-
-def wait_active(mirror: Mirror, count: int, timeout: float) -> None:
-    """All partitions are ACTIVE: their positions are known and nothing waits."""
-
-    def probe() -> bool:
-        found = mirror.sums()["partitions"]
-        if found != {"ACTIVE": count}:
-            raise ValueError(f"are {found}")
-        return True
-
-    wait_for(f"{count} active partitions", probe, timeout)
 
 
 def page(mirror: Mirror, path: str) -> Page:

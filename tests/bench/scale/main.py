@@ -6,15 +6,16 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 
+from harness.fleet import big_cluster, memory_folder
 from harness.paths import CACHE
 
-from fleet import big_cluster
 from growth import Fleet, Growth, Rest, Work
+
+
+BROKER_JVM = ["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
 
 
 def sizes(text: str) -> list[int]:
@@ -31,13 +32,6 @@ def options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--seconds", type=int, default=15, help="that each rate is measured over (default 15)"
-    )
-    parser.add_argument(
-        "--folder",
-        type=Path,
-        default=Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else CACHE,
-        help="where the brokers' data go; in memory, since a disk that makes 20 000 logs"
-        " tells nothing of the mirror (default %(default)s)",
     )
     parser.add_argument("--keep", action="store_true", help="keep the folder of logs and data")
     return parser.parse_args()
@@ -83,10 +77,9 @@ def print_tables(grown: list[Growth], mm2: dict[int, tuple[float, Rest]]) -> Non
 
 def main() -> None:
     opts = options()
-    opts.folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="scale-", dir=opts.folder))
-    source = big_cluster("source", folder)
-    target = big_cluster("target", folder, source.authority)
+    folder = memory_folder("scale-", CACHE)
+    source = big_cluster("source", folder, jvm_flags=BROKER_JVM)
+    target = big_cluster("target", folder, source.authority, jvm_flags=BROKER_JVM)
     grown: list[Growth] = []
     mm2: dict[int, tuple[float, Rest]] = {}
     try:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Many topics on two brokers: made, filled with a record in each partition, and watched."""
 
+import os
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,13 +10,14 @@ from pathlib import Path
 from confluent_kafka import KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
-from harness.broker import Cluster
-from harness.certs import Authority
-from harness.client import Client
+from .broker import Cluster
+from .certs import Authority
+from .client import Client
+from .mirror import Mirror
+from .process import wait_for
 
 TOPIC_PARTITIONS = 20
 CREATE_AT_ONCE = 25  # topics; a broker makes 500 logs at a time, well within its request timeout
-BROKER_JVM = ["-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20"]
 # A broker with 10 000 logs: small indexes, and few looks over all of them.
 BROKER = {
     "log.index.size.max.bytes": str(64 << 10),
@@ -30,14 +33,25 @@ BROKER = {
 }
 
 
-def big_cluster(name: str, folder: Path, authority: Authority | None = None) -> Cluster:
+def memory_folder(prefix: str, otherwise: Path) -> Path:
+    """A new folder in memory if there is such: a disk that makes 20 000 logs takes very long, and
+    tells nothing of the mirror."""
+    memory = Path("/dev/shm")
+    parent = memory if os.access(memory, os.W_OK) else otherwise
+    parent.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+
+
+def big_cluster(
+    name: str,
+    folder: Path,
+    authority: Authority | None = None,
+    heap: str = "-Xmx1500m",
+    jvm_flags: list[str] | None = None,
+) -> Cluster:
+    """One broker that holds thousands of logs."""
     return Cluster(
-        name,
-        folder,
-        authority=authority,
-        overrides=BROKER,
-        heap="-Xmx1500m",
-        jvm_flags=BROKER_JVM,
+        name, folder, authority=authority, overrides=BROKER, heap=heap, jvm_flags=jvm_flags
     )
 
 
@@ -120,3 +134,15 @@ class Arrivals:
                 return made, began
             time.sleep(every)
         raise TimeoutError(f"{len(self.wanted)} topics did not arrive within {patience} s")
+
+
+def wait_active(mirror: Mirror, count: int, timeout: float) -> None:
+    """All partitions are ACTIVE: their positions are known and nothing waits."""
+
+    def probe() -> bool:
+        found = mirror.sums()["partitions"]
+        if found != {"ACTIVE": count}:
+            raise ValueError(f"are {found}")
+        return True
+
+    wait_for(f"{count} active partitions", probe, timeout)
