@@ -86,6 +86,12 @@ enum err checkpoints_new(struct groups *g, struct checkpoints **out)
 	return ERR_OK;
 }
 
+void checkpoints_stop(struct checkpoints *c)
+{
+	loop_timer_stop(c->timer);
+	topic_writer_stop(c->writer);
+}
+
 void checkpoints_free(struct checkpoints *c)
 {
 	if (c == NULL)

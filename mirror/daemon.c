@@ -336,6 +336,7 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 		.memory = d->memory,
 		.clock = loop_clock(d->loop),
 		.started_ms = clock_wall_ms(loop_clock(d->loop)),
+		.mm2 = d->config->metrics_mm2,
 	};
 	d->control = (struct control){.links = d->links, .stopping = &d->stopping};
 	d->translate = (struct translate_api){.links = d->links};

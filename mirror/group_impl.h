@@ -244,6 +244,8 @@ void group_sync_problem(struct groups *g, enum err e, const char *doing, const c
 
 /* ---- checkpoints.c ---- */
 enum err checkpoints_new(struct groups *g, struct checkpoints **out) ERR_MUST_USE;
+/* Before the target's client is freed, and after. */
+void checkpoints_stop(struct checkpoints *c);
 void checkpoints_free(struct checkpoints *c);
 /* Read what is there; `done` comes once it is read (at once if there is no such topic). */
 void checkpoints_load(struct checkpoints *c, void (*done)(struct groups *g));

@@ -127,6 +127,13 @@ void groups_stop(struct groups *g)
 	loop_timer_stop(g->timer);
 }
 
+void groups_halt(struct groups *g)
+{
+	groups_stop(g);
+	if (g != NULL && g->checkpoints != NULL)
+		checkpoints_stop(g->checkpoints);
+}
+
 bool groups_stopped(struct groups *g)
 {
 	return g == NULL || ((g->phase == GROUPS_IDLE || !g->begun) &&

@@ -57,6 +57,8 @@ void groups_start(struct groups *g);
 void groups_on_metadata(struct groups *g);
 /* Begin nothing more. */
 void groups_stop(struct groups *g);
+/* Before the link's clients are freed: nothing more is asked of them. */
+void groups_halt(struct groups *g);
 /* Nothing is under way any more. */
 bool groups_stopped(struct groups *g);
 

@@ -446,6 +446,7 @@ static void asking_stop(struct link *k)
 	journal_stop(k->journal);
 	heartbeats_stop(k->heartbeats);
 	offset_syncs_stop(k->syncs);
+	groups_halt(k->groups);
 }
 
 /* Everything in flight completes once the clients are gone; until then the slots must live. */

@@ -63,6 +63,7 @@ void partition_free(struct partition *p)
 	unit_queue_clear(&p->in_flight);
 	align_free(p->align);
 	runs_free(p->runs);
+	meter_free(p->meter);
 	mem_free(p);
 }
 
@@ -513,6 +514,21 @@ void partition_on_heard(struct partition *p)
 	judge_progress(p);
 }
 
+/* For MM2's metrics: times are those of now, less what passed since it came. */
+static void measure(struct partition *p, const struct unit *u)
+{
+	int64_t wall = clock_wall_ms(p->env->clock);
+	const struct meter_batch b = {
+		.records = u->head.count,
+		.bytes = (int64_t)u->whole.n,
+		.first_timestamp = u->head.base_timestamp,
+		.max_timestamp = u->head.max_timestamp,
+		.fetched_ms = wall - (p->acked_ms - u->fetched_ms),
+		.acked_ms = wall,
+	};
+	meter_add(&p->meter, p->acked_ms, &b);
+}
+
 void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 {
 	enum err e = append_spans(p, u, base_offset);
@@ -538,6 +554,7 @@ void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 	p->counters.records += (uint64_t)u->head.count;
 	p->counters.bytes += u->whole.n;
 	p->counters.batches[u->cause]++;
+	measure(p, u);
 	p->env->host->store(p->env->host_ctx, p, false);
 }
 

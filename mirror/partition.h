@@ -35,6 +35,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/client/fetch.h"
+#include "mirror/meter.h"
 #include "mirror/origin.h"
 #include "mirror/state.h"
 #include "mirror/unit.h"
@@ -196,7 +197,8 @@ struct partition {
 	int64_t last_timestamp;  /* ms, of the newest record copied; -1 none */
 
 	struct partition_counters counters;
-	void *host_data; /* the host's own */
+	struct meter *meter; /* NULL until something was copied */
+	void *host_data;     /* the host's own */
 };
 
 /* `runs_budget` in bytes. NULL when out of memory. Starts IDLE, STARTING. */

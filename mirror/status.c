@@ -14,6 +14,7 @@
 #include "mirror/heartbeats.h"
 #include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
+#include "mirror/status_mm2.h"
 
 /* ---- metrics ---- */
 
@@ -266,6 +267,8 @@ void status_metrics(const struct status_source *s, struct buf *out)
 		metrics_family(&m, families[i].name, families[i].type, families[i].help);
 		for_partitions(s, &m, families[i].fn);
 	}
+	if (s->mm2)
+		status_mm2_metrics(s, &m);
 }
 
 /* ---- JSON ---- */

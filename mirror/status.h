@@ -13,6 +13,7 @@ struct status_source {
 	const struct memory *memory;
 	const struct clock *clock;
 	int64_t started_ms; /* wall clock */
+	bool mm2;           /* MM2's metrics, too */
 };
 
 /* The page of /metrics, appended to `out` (whose error says if it did not fit). */

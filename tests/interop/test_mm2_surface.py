@@ -2,18 +2,20 @@
 """What tools made for MirrorMaker 2 see of a link: internal topics, read by MM2's own classes."""
 
 import json
+import re
 import subprocess
-from pathlib import Path
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
-from conftest import Pair, Topic
+from conftest import QUIET, Pair, Topic
 from harness import java
 from harness.client import Client, numbered
 from harness.compare import assert_same, diff
-from harness.mirror import MirrorMaker2, mm2_properties, write_properties
+from harness.mirror import Mirror, mm2_properties, write_properties
 from harness.process import wait_for
 
 HEARTBEAT = b"\x00\x00"  # version 0, before the time
@@ -253,3 +255,54 @@ def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
         else:
             assert translated is not None and translated <= truth[position]
     assert found[f"{name}-{end}"] == truth[end]
+
+
+STATISTICS = ("", "_min", "_max", "_avg")
+MM2_METRICS = {
+    "record_count",
+    "record_rate",
+    "byte_count",
+    "byte_rate",
+    *(f"record_age_ms{kind}" for kind in STATISTICS),
+    *(f"replication_latency_ms{kind}" for kind in STATISTICS),
+}
+PREFIX = "kafka_connect_mirror_mirrorsourceconnector_"
+
+
+def test_metrics(pair: Pair, topic: Topic) -> None:
+    """MM2's metrics as Strimzi's dashboards read them, and off."""
+    name = topic()
+    pair.source.create_topic(name, partitions=2)
+    old = int(time.time() * 1000) - 60_000
+    records = [replace(record, timestamp=old + 100 * i) for i, record in enumerate(numbered(100))]
+    pair.source.produce(name, records, 1)
+    with pair.mirror(name) as mirror:
+        assert_same(pair.source, name, pair.target, f"east.{name}")
+        wait_for("the count", lambda: mirror.metric(f"{PREFIX}record_count") == 100)
+        page = mirror.get("/metrics")[1]
+        assert set(re.findall(f"# TYPE {PREFIX}(\\w+) gauge", page)) == MM2_METRICS
+        found = {}
+        for kind in MM2_METRICS:
+            ((labels, found[kind]),) = mirror.metrics(PREFIX + kind)
+            assert labels == {
+                "source": "east",
+                "target": "west",
+                "topic": f"east.{name}",
+                "partition": "1",
+            }
+        assert found["byte_count"] == mirror.metric("farshore_bytes_total", topic=name)
+        assert 100 / 60 <= found["record_rate"] <= 100 / 30
+        assert found["byte_rate"] > found["record_rate"]
+        # The newest record was 50.1 s old and the first 60 s, when the mirror had just begun.
+        late = time.time() * 1000 - old - 60_000
+        for kind in ("record_age_ms", "replication_latency_ms"):
+            assert 50_100 <= found[kind] <= 50_100 + late
+            assert found[kind] == found[f"{kind}_min"]
+            assert 60_000 <= found[f"{kind}_max"] <= 60_000 + late
+            assert found[f"{kind}_min"] < found[f"{kind}_avg"] < found[f"{kind}_max"]
+        assert found["replication_latency_ms"] >= found["record_age_ms"]
+    props = mm2_properties(pair.east, pair.west, name, more=QUIET)
+    with Mirror(pair.folder, props, "metrics.mm2=false", name="quiet") as mirror:
+        pair.source.produce(name, numbered(10), 0)
+        wait_for("10", lambda: mirror.metric("farshore_records_total", topic=name) == 10)
+        assert PREFIX not in mirror.get("/metrics")[1]
