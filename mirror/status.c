@@ -106,6 +106,9 @@ static void sample_dropped(struct metrics *m, const struct slot *s, const struct
 		    (int64_t)s->p->counters.aborted_batches);
 	metrics_int(m, label_add(more, l, "kind", "control"),
 		    (int64_t)s->p->counters.control_batches);
+	if (s->p->env->two_way)
+		metrics_int(m, label_add(more, l, "kind", "copy"),
+			    (int64_t)s->p->counters.copy_batches);
 }
 
 static void sample_state(struct metrics *m, const struct slot *s, const struct metrics_label *l,

@@ -359,3 +359,20 @@ def test_cycle_of_three(pair: Pair, south: Client, topic: Topic) -> None:
         for client, names in zip(clients, want):
             assert {t for t in client.topics() if t.endswith(name)} == names
             assert all(client.end_offsets(found) == [10] for found in names)
+
+
+def test_epochs_follow_each_other(pair: Pair, topic: Topic) -> None:
+    """M1, M2: what tells the next sequence is deleted at the target; brokers take the next epoch."""
+    name = topic()
+    pair.source.create_topic(name)
+    mirror = pair.mirror(name)
+    for turn in range(1, 4):
+        pair.source.produce(name, numbered(20, start=20 * turn))
+        with mirror:
+            wait_for(
+                "the copies", lambda turn=turn: pair.target.end_offsets(f"east.{name}") == [20 * turn]
+            )
+            mirror.wait_state("ACTIVE", name)
+        left = [stored.record.value for stored in pair.target.read(f"east.{name}")]
+        assert left == [record.value for record in numbered(20, start=20 * turn)]
+        pair.target.delete_records(f"east.{name}", 20 * turn)
