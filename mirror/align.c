@@ -196,6 +196,17 @@ static void target_end(struct align *a)
 		align_done(a, a->o.src);
 }
 
+/* Was our newest batch seen? Then the rest of the target needs no look. */
+static void shared_stop(struct align *a)
+{
+	if (a->need != ALIGN_TARGET || !a->o.last_known || !a->sequence_known ||
+	    a->target_next < a->o.dst || a->target_next >= a->o.dst_end ||
+	    a->epoch != a->o.last_epoch || a->sequence != batch_sequence_add(a->o.last_sequence, 1))
+		return;
+	a->o.dst_end = a->result.dst_end = a->target_next;
+	a->result.complete = true;
+}
+
 /* Read the last batch that is ours first, if the target still has that place; then go on at T. */
 static void shared_begin(struct align *a)
 {
@@ -206,6 +217,7 @@ static void shared_begin(struct align *a)
 	a->sequence_known = a->o.sequence >= 0;
 	a->sequence = a->o.sequence;
 	a->epoch = a->o.producer_epoch;
+	shared_stop(a);
 	if (a->target_next >= a->o.dst_end)
 		target_end(a);
 }
@@ -331,6 +343,9 @@ static void shared_sequence(struct align *a, int32_t sequence, int16_t epoch)
 		a->skip = -1; /* whether some of ours stood before it cannot be seen */
 	else if (a->skip >= 0)
 		a->skip += gone;
+	if (a->skip > 0 && a->tail.n == 0 && a->o.anchor >= a->o.target_start &&
+	    a->o.dst > a->o.anchor + 1)
+		a->need = ALIGN_STALE;
 	a->sequence_known = true;
 	a->sequence = sequence;
 	a->epoch = epoch;
@@ -377,6 +392,8 @@ static bool target_record(struct align *a, const struct record *r, bool no_times
 			a,
 			batch_sequence_add(h->base_sequence, (int32_t)(r->offset - h->base_offset)),
 			h->producer_epoch);
+		if (a->need != ALIGN_TARGET)
+			return false;
 		if (a->skip != 0) {
 			*e = tail_skip(&a->tail, a->skip);
 			if (*e != ERR_OK)
@@ -459,6 +476,8 @@ enum err align_feed_target(struct align *a, struct bytes records, struct errmsg 
 			break;
 		else
 			e = target_batch(a, &h, whole, why);
+		if (e == ERR_OK && a->o.shared)
+			shared_stop(a);
 	}
 	if (e != ERR_OK)
 		return errmsg_wrap(why, e, "the target's tail");

@@ -62,6 +62,11 @@ struct align_options {
 	int64_t target_start; /* shared: the target has nothing below */
 	int32_t sequence;     /* shared: that of our first record behind T, in `producer_epoch`; -1:
 				 not known but from the batch at the anchor */
+	/* shared: the target says that our newest batch is the one that ends with this sequence.
+	 * There is nothing of ours to look for behind it. */
+	bool last_known;
+	int32_t last_sequence;
+	int16_t last_epoch;
 	/* The source holds copies that are not to be copied back: is this batch one? NULL: none. */
 	bool (*is_copy)(void *arg, const struct batch_head *h);
 	void *arg;
@@ -74,6 +79,8 @@ enum align_need {
 	ALIGN_TARGET,   /* read the target from align_target_next and feed it */
 	ALIGN_SOURCE,   /* fetch the source from align_source_next and feed it */
 	ALIGN_DONE,     /* the result is there */
+	ALIGN_STALE,    /* shared: some of ours are missing behind T, and may stand between `anchor`
+			   and T: align from the anchor on */
 	ALIGN_LOST,     /* shared: another batch than ours stands at `anchor`: the target lost its
 			   tail, and others wrote since */
 	ALIGN_MISMATCH, /* what the target holds is no copy of the source: another writer, or not
@@ -85,9 +92,10 @@ struct align_result {
 	int64_t records;        /* records known to be copied: counted, or matched */
 	int64_t verified;       /* of these, how many were compared by content */
 	int64_t compacted_away; /* match: target records whose source is gone */
-	int64_t dst_end;        /* what was explained: L, or less where too many records were to be
-				   held at once (shared only): align again from there */
-	bool own;               /* shared: a batch of ours was seen; the last of them: */
+	int64_t dst_end; /* what was explained: L; shared: or less, and then, unless `complete`,
+				   there were too many records to hold: align again from there */
+	bool complete;   /* shared: nothing of ours stands behind dst_end */
+	bool own;        /* shared: a batch of ours was seen; the last of them: */
 	int16_t own_epoch;
 	int32_t own_next;     /* the sequence that follows it */
 	bool holes;           /* the target's tail has offsets without a record */

@@ -62,6 +62,11 @@ struct probe_result {
 	int64_t target_start, target_end;
 	int64_t epoch_end; /* source: end of the asked leader epoch (OffsetForLeaderEpoch), -1: not
 			      known */
+	/* Shared: the newest batch of our producer that the target remembers, also one that is not
+	 * replicated yet. */
+	bool own_known;
+	int32_t own_sequence; /* its last */
+	int16_t own_epoch;
 	struct frame *tail_frame; /* holds `tail`; NULL when the target is empty. Borrowed */
 	struct bytes tail;        /* the batch with the target's last record, whole */
 };
@@ -175,12 +180,15 @@ struct partition {
 	int64_t align_goal;         /* the target end to explain */
 	int64_t align_target_start; /* shared: where the target's log begins */
 	int32_t align_sequence;     /* shared: of the first record behind the table; -1 unknown */
-	bool align_verify;          /* each record of it is compared with the source's */
-	bool align_check;           /* it only compares the last batch that the table knows */
-	bool tail_checked;          /* that was done, or could not be, since the process started */
-	bool end_known; /* paused: all that was sent was acknowledged before, so that the run
+	bool align_last_known; /* shared: what the target remembers, see probe_result.own_known */
+	int32_t align_last_sequence;
+	int16_t align_last_epoch;
+	bool align_verify; /* each record of it is compared with the source's */
+	bool align_check;  /* it only compares the last batch that the table knows */
+	bool tail_checked; /* that was done, or could not be, since the process started */
+	bool end_known;    /* paused: all that was sent was acknowledged before, so that the run
 			       table's end is the end of what was copied */
-	bool settle;    /* what lies behind dst_acked may not be what we sent last */
+	bool settle;       /* what lies behind dst_acked may not be what we sent last */
 	int64_t align_src, align_dst; /* where `align` began */
 	bool align_tail;              /* the sequence follows from the target's last batch */
 	struct align *align;          /* PHASE_ALIGN only */

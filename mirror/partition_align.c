@@ -57,7 +57,7 @@ static void align_done(struct partition *p)
 	p->last_epoch = p->next_epoch;
 	p->src_acked = r.src;
 	p->dst_acked = r.dst_end;
-	if (r.dst_end < p->align_goal) {
+	if (r.dst_end < p->align_goal && !r.complete) {
 		p->align_sequence = r.own ? r.own_next : p->align_sequence;
 		align_part(p);
 		return;
@@ -122,6 +122,11 @@ void partition_align_step(struct partition *p)
 		align_free(p->align);
 		p->align = NULL;
 		partition_shared_lost(p);
+		return;
+	case ALIGN_STALE:
+		align_free(p->align);
+		p->align = NULL;
+		partition_shared_stale(p);
 		return;
 	case ALIGN_MISMATCH:
 		align_mismatch(p);
@@ -224,6 +229,9 @@ static void align_part(struct partition *p)
 		.anchor = p->shared ? own_end(p) - 1 : -1,
 		.target_start = p->align_target_start,
 		.sequence = p->align_sequence,
+		.last_known = p->align_last_known,
+		.last_sequence = p->align_last_sequence,
+		.last_epoch = p->align_last_epoch,
 		.is_copy = p->env->two_way ? partition_is_copy : NULL,
 		.arg = p,
 	};
@@ -242,14 +250,16 @@ static void align_part(struct partition *p)
 	partition_align_step(p);
 }
 
-void partition_align_shared(struct partition *p, int64_t target_start, int64_t target_end,
-			    int32_t sequence)
+void partition_align_shared(struct partition *p, const struct probe_result *r, int32_t sequence)
 {
-	p->align_sequence = sequence;
 	p->align_verify = !p->env->compacted;
 	p->align_check = false;
-	p->align_target_start = target_start;
-	p->align_goal = target_end;
+	p->align_target_start = r->target_start;
+	p->align_goal = r->target_end;
+	p->align_sequence = sequence;
+	p->align_last_known = r->own_known;
+	p->align_last_sequence = r->own_sequence;
+	p->align_last_epoch = r->own_epoch;
 	align_part(p);
 }
 

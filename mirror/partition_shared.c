@@ -134,6 +134,12 @@ void partition_shared_lost(struct partition *p)
 	partition_probe(p);
 }
 
+void partition_shared_stale(struct partition *p)
+{
+	p->settle = true;
+	partition_probe(p);
+}
+
 /* ---- where to go on ---- */
 
 /* The sequence of the next batch, from what the alignment saw. False: a new producer is needed. */
@@ -220,10 +226,7 @@ void partition_shared_probed(struct partition *p, const struct probe_result *r)
 	if (r->target_end == p->dst_acked && (none || tail))
 		partition_shared_aligned(p, &seen);
 	else
-		partition_align_shared(p, r->target_start, r->target_end,
-				       none           ? 0
-				       : p->ack_known ? p->ack_sequence
-						      : -1);
+		partition_align_shared(p, r, none ? 0 : p->ack_known ? p->ack_sequence : -1);
 }
 
 /* ---- turning it on ---- */

@@ -5,9 +5,10 @@
  * after a broker's death) all of them ask at once.
  *
  * The questions of one probe: source earliest and latest (ListOffsets), the end of a source leader
- * epoch (OffsetForLeaderEpoch, KIP-101/320), target earliest and latest; then, if the target has
- * records, its last batch (a Fetch outside any session). A probe is answered when nothing is left
- * to ask.
+ * epoch (OffsetForLeaderEpoch, KIP-101/320), target earliest and latest, for a shared partition what
+ * the target remembers of our producer (DescribeProducers, KIP-664; it may say nothing); then, if
+ * the target has records, its last batch (a Fetch outside any session). A probe is answered when
+ * nothing is left to ask.
  */
 #include <assert.h>
 
@@ -21,12 +22,14 @@ enum question {
 	Q_EPOCH,
 	Q_TARGET_START,
 	Q_TARGET_END,
+	Q_OWN,
 	Q_TAIL,
 	QUESTIONS
 };
 
 enum {
-	ASK_MAX = 2000, /* partitions in one request */
+	ASK_MAX = 2000,   /* partitions in one request */
+	ASK_OWN_MAX = 50, /* an answer names all producers of a partition */
 	TAIL_PART_BYTES =
 		64 << 10, /* a larger batch comes alone, as the first of an answer (KIP-74) */
 	TAIL_BYTES = 4 << 20,
@@ -67,6 +70,7 @@ struct ask {
 		struct list_offsets_request list;
 		struct offset_for_leader_epoch_request epoch;
 		struct fetch_request fetch;
+		struct describe_producers_request own;
 	} msg;
 };
 
@@ -77,6 +81,8 @@ struct entry {
 	enum err err;
 	int64_t offset;    /* -1: not known (an epoch's end) */
 	struct bytes tail; /* the last batch */
+	const struct describe_producers_response_producer_state *producers;
+	int32_t producers_n;
 };
 
 /* A place in an answer. */
@@ -139,7 +145,7 @@ void prober_ask(struct prober *b, struct slot *slot, int32_t epoch)
 	pr->epoch = epoch;
 	pr->r.epoch_end = -1;
 	for (int q = 0; q < Q_TAIL; q++) {
-		pr->todo[q] = q != Q_EPOCH || epoch >= 0;
+		pr->todo[q] = q == Q_EPOCH ? epoch >= 0 : q != Q_OWN || slot->p->shared;
 		pr->open += pr->todo[q];
 	}
 	const struct client_topic *t = topic_of(b, pr, Q_TARGET_END);
@@ -165,6 +171,8 @@ void prober_forget(struct prober *b, struct slot *slot)
 
 static void probe_error(struct probe *pr, enum question q, enum err e, const char *text)
 {
+	if (q == Q_OWN)
+		return; /* then it is not known */
 	enum err *side = is_source(q) ? &pr->r.source_err : &pr->r.target_err;
 	if (pr->r.source_err == ERR_OK && pr->r.target_err == ERR_OK)
 		errmsg_set(&pr->r.why, e, "%s: %s",
@@ -283,6 +291,37 @@ static bool tail_next(struct walk *w, struct entry *e)
 	return false;
 }
 
+static bool own_next(struct walk *w, struct entry *e)
+{
+	const struct describe_producers_response *r = w->msg;
+	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
+		if (w->partition >= r->topics[w->topic].partitions_n)
+			continue;
+		const struct describe_producers_response_partition_response *x =
+			&r->topics[w->topic].partitions[w->partition++];
+		*e = (struct entry){.topic = r->topics[w->topic].name,
+				    .partition = x->partition_index,
+				    .err = err_from_kafka(x->error_code),
+				    .producers = x->active_producers,
+				    .producers_n = x->active_producers_n};
+		return true;
+	}
+	return false;
+}
+
+static void store_own(struct probe *pr, const struct entry *e)
+{
+	for (int32_t i = 0; pr->slot != NULL && i < e->producers_n; i++) {
+		if (e->producers[i].producer_id != pr->slot->p->producer_id ||
+		    e->producers[i].last_sequence < 0 || e->producers[i].producer_epoch < 0 ||
+		    e->producers[i].producer_epoch > INT16_MAX)
+			continue;
+		pr->r.own_known = true;
+		pr->r.own_sequence = e->producers[i].last_sequence;
+		pr->r.own_epoch = (int16_t)e->producers[i].producer_epoch;
+	}
+}
+
 /* Put what was answered into the probe. */
 static enum err store(struct probe *pr, enum question q, const struct entry *e)
 {
@@ -301,6 +340,9 @@ static enum err store(struct probe *pr, enum question q, const struct entry *e)
 		return ERR_OK;
 	case Q_TARGET_END:
 		pr->r.target_end = e->offset;
+		return ERR_OK;
+	case Q_OWN:
+		store_own(pr, e);
 		return ERR_OK;
 	case Q_TAIL:
 		if (e->tail.p == NULL)
@@ -324,6 +366,7 @@ static void take_answer(struct ask *a, const void *msg)
 {
 	bool (*next)(struct walk *, struct entry *) = a->q == Q_TAIL    ? tail_next
 						      : a->q == Q_EPOCH ? epoch_next
+						      : a->q == Q_OWN   ? own_next
 									: list_next;
 	struct walk w = {.msg = msg};
 	struct entry x;
@@ -487,9 +530,31 @@ static enum err build_tail(struct ask *a)
 	return ERR_OK;
 }
 
+static enum err build_own(struct ask *a)
+{
+	struct describe_producers_request *m = &a->msg.own;
+	wire_init(&wire_describe_producers_request, m);
+	m->topics = wire_array_new(&a->arena, &wire_describe_producers_request_topic_request,
+				   (int32_t)a->n);
+	int32_t *parts = arena_zalloc(&a->arena, a->n, sizeof *parts);
+	if (m->topics == NULL || parts == NULL)
+		return ERR_NOMEM;
+	for (size_t i = 0; i < a->n; i++) {
+		if (new_topic(a, i)) {
+			m->topics[m->topics_n].name = name_of(a, i);
+			m->topics[m->topics_n++].partition_indexes = &parts[i];
+		}
+		m->topics[m->topics_n - 1].partition_indexes_n++;
+		parts[i] = a->probes[i]->slot->p->index;
+	}
+	return ERR_OK;
+}
+
 static enum err build(struct ask *a)
 {
 	arena_init(&a->arena, 8 << 20);
+	if (a->q == Q_OWN)
+		return build_own(a);
 	if (a->q == Q_TAIL)
 		return build_tail(a);
 	return a->q == Q_EPOCH ? build_epoch(a) : build_list(a);
@@ -497,7 +562,7 @@ static enum err build(struct ask *a)
 
 static int16_t api_of(enum question q)
 {
-	return q == Q_TAIL ? 1 : q == Q_EPOCH ? 23 : 2;
+	return q == Q_TAIL ? 1 : q == Q_EPOCH ? 23 : q == Q_OWN ? 61 : 2;
 }
 
 static void ask_send(struct prober *b, struct ask *a, int32_t node)
@@ -526,10 +591,11 @@ static void ask_send(struct prober *b, struct ask *a, int32_t node)
  * when there is none. */
 static bool send_one(struct prober *b, enum question q)
 {
+	const size_t most = q == Q_OWN ? ASK_OWN_MAX : ASK_MAX;
 	struct ask *a = NULL;
 	int32_t node = -1;
 	for (struct probe *pr = b->probes; pr != NULL; pr = pr->next) {
-		if (!pr->todo[q] || pr->slot == NULL || (a != NULL && a->n == ASK_MAX))
+		if (!pr->todo[q] || pr->slot == NULL || (a != NULL && a->n == most))
 			continue;
 		int32_t leader = leader_of(b, pr, q);
 		if (a != NULL && leader != node)

@@ -537,6 +537,21 @@ static void target_election(struct sim_world *w, int64_t end)
 
 /* ---- answers ---- */
 
+/* As DescribeProducers answers; one time in three it does not. */
+static void own_state(struct sim_world *w, struct probe_result *r)
+{
+	if (!is_shared(w) || rng_one_in(&w->g, 3))
+		return;
+	for (size_t i = 0; i < w->target.writers_n; i++) {
+		const struct sim_writer *x = &w->target.writers[i];
+		if (x->producer != w->p->producer_id)
+			continue;
+		r->own_known = true;
+		r->own_sequence = x->last;
+		r->own_epoch = x->epoch;
+	}
+}
+
 static void probe_ends(struct sim_world *w, int q, int32_t epoch)
 {
 	struct probe_result *r = &w->probe;
@@ -549,6 +564,7 @@ static void probe_ends(struct sim_world *w, int q, int32_t epoch)
 			r->epoch_end = sim_source_epoch_end(&w->source, epoch, &found);
 	} else if (q == 2) {
 		r->target_start = w->target.start;
+		own_state(w, r);
 	} else {
 		r->target_end = w->target.replicated;
 		w->asked_topic = w->target_topic;
