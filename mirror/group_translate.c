@@ -63,7 +63,6 @@ static int64_t before_begin(const struct partition *p, int64_t offset)
 void group_translate(const struct groups *g, const struct group_topic *t, int32_t partition,
 		     int64_t offset, struct group_translation *out)
 {
-	(void)g;
 	*out = (struct group_translation){.skip = GROUP_SKIP_NOT_READY, .source_end = -1};
 	if (t->entry == NULL || partition < 0 || partition >= t->entry->slots_n)
 		return;
@@ -79,6 +78,16 @@ void group_translate(const struct groups *g, const struct group_topic *t, int32_
 	out->offset = a.offset;
 	out->exact = a.exact;
 	out->max_behind = a.max_behind;
+	int64_t most = a.offset;
+	if (p->env->two_way && !two_way_bound(g->link, slot, offset, &most)) {
+		out->skip = GROUP_SKIP_REVERSE_UNKNOWN;
+		return;
+	}
+	if (most < a.offset) {
+		out->offset = most;
+		out->exact = false;
+		out->max_behind += a.offset - most;
+	}
 	out->pending = a.pending;
 	out->uncopied = before_begin(p, offset);
 	out->source_end = p->source_hw;

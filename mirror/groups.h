@@ -26,7 +26,7 @@ struct slot;
 	X(NONE,             "", "") \
 	X(NOT_READY,        "not_ready", "the partition is not copied yet, or its run table is not verified yet") \
 	X(DOUBTFUL,         "doubtful", "the partition is in a state in which its run table may be wrong") \
-	X(REVERSE_UNKNOWN,  "reverse_unknown", "the topic is a copy from the target, and the reverse link's run table is not known") \
+	X(REVERSE_UNKNOWN,  "reverse_unknown", "the target writes to the topic too (or it is a copy from there), and the reverse link's run table is not known") \
 	X(TARGET_ACTIVE,    "target_active", "the group has members at the target: it is theirs") \
 	X(TARGET_AHEAD,     "target_ahead", "the group is further at the target; it never goes back") \
 	X(REWOUND,          "rewound", "the group went back at the source, and follow_rewinds is off") \

@@ -43,8 +43,8 @@ void partition_take_producer(struct partition *p, int64_t src, int64_t dst);
 /* The target is ahead of the table: find out what lies there. */
 void partition_align_begin(struct partition *p, const struct probe_result *r);
 
-/* The same where others may write too: find what is ours behind the last batch that the table knows;
- * `sequence`: that of the first record behind the table, -1: not known. */
+/* The same where others may write too: find what is ours behind the last batch that the table
+ * knows; `sequence`: that of the first record behind the table, -1: not known. */
 void partition_align_shared(struct partition *p, const struct probe_result *r, int32_t sequence);
 
 /* After a start, and the target ends where the table does: compare its last batch with the source's
@@ -79,7 +79,8 @@ void partition_shared_begin(struct partition *p, int64_t src, int64_t dst);
 void partition_shared_aligned(struct partition *p, const struct align_result *r);
 /* Our last batch is not where it was: look further back. */
 void partition_shared_lost(struct partition *p);
-/* Records of ours may stand below where the table is complete: look again from the last it knows. */
+/* Records of ours may stand below where the table is complete: look again from the last it knows.
+ */
 void partition_shared_stale(struct partition *p);
 /* A batch was appended at `base` by the answer. True: it is the one that is next by its sequence,
  * and lies behind all that is known. */

@@ -19,6 +19,10 @@
  *   holds the table's last record, and that must still be ours: else the target lost its tail and
  *   others wrote in its place, and the table is cut back to what still stands.
  *
+ *   The target remembers our newest sequence (DescribeProducers, KIP-664). That spares the look at
+ *   what others wrote behind it; it is never taken for the sequence to go on with, since the batch
+ *   may not be replicated yet and then was not compared.
+ *
  *   If retention has removed our last batch, the sequence is the one after the last answer of this
  *   process. A new process does not know it: when nothing of the old one can be on its way any more
  *   it takes the next producer epoch, whose sequences begin at 0, stored before it is used.

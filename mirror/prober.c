@@ -5,9 +5,9 @@
  * after a broker's death) all of them ask at once.
  *
  * The questions of one probe: source earliest and latest (ListOffsets), the end of a source leader
- * epoch (OffsetForLeaderEpoch, KIP-101/320), target earliest and latest, for a shared partition what
- * the target remembers of our producer (DescribeProducers, KIP-664; it may say nothing); then, if
- * the target has records, its last batch (a Fetch outside any session). A probe is answered when
+ * epoch (OffsetForLeaderEpoch, KIP-101/320), target earliest and latest, for a shared partition
+ * what the target remembers of our producer (DescribeProducers, KIP-664; it may say nothing); then,
+ * if the target has records, its last batch (a Fetch outside any session). A probe is answered when
  * nothing is left to ask.
  */
 #include <assert.h>

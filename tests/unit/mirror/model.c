@@ -15,7 +15,13 @@
 #include "lib/wire/records.h"
 #include "mirror/memory.h"
 
-enum { NODE = 1, UNKNOWN_TOPIC = 3, FETCH_POLL_MS = 5, MEMORY_BYTES = 16 << 20 };
+enum {
+	NODE = 1,
+	UNKNOWN_TOPIC = 3,
+	FETCH_POLL_MS = 5,
+	MEMORY_BYTES = 16 << 20,
+	MODEL_PRODUCERS = 8
+};
 
 /* ---- logs ---- */
 
@@ -426,6 +432,57 @@ static enum scripted_act on_producer_id(void *arg, struct scripted_request *q, v
 	return twist(m, q, answer);
 }
 
+/* The last batch of each producer. */
+static void list_producers(const struct model_log *l, struct arena *arena,
+			   struct describe_producers_response_partition_response *out)
+{
+	struct batch_walk walk = {.left = buf_bytes(&l->bytes)};
+	struct batch_head h;
+	struct bytes whole;
+	out->active_producers = wire_array_new(
+		arena, &wire_describe_producers_response_producer_state, MODEL_PRODUCERS);
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
+		int32_t i = 0;
+		while (i < out->active_producers_n &&
+		       out->active_producers[i].producer_id != h.producer_id)
+			i++;
+		if (h.producer_id < 0 || i == MODEL_PRODUCERS)
+			continue;
+		out->active_producers[i].producer_id = h.producer_id;
+		out->active_producers[i].producer_epoch = h.producer_epoch;
+		out->active_producers[i].last_sequence =
+			batch_sequence_add(h.base_sequence, h.count - 1);
+		if (i == out->active_producers_n)
+			out->active_producers_n++;
+	}
+}
+
+static enum scripted_act on_producers(void *arg, struct scripted_request *q, void *answer)
+{
+	struct model *m = arg;
+	const struct describe_producers_request *r = q->msg;
+	struct describe_producers_response *a = answer;
+	a->topics = wire_array_new(q->arena, &wire_describe_producers_response_topic_response,
+				   r->topics_n);
+	a->topics_n = r->topics_n;
+	for (int32_t i = 0; i < r->topics_n; i++) {
+		int32_t n = r->topics[i].partition_indexes_n;
+		a->topics[i].name = r->topics[i].name;
+		a->topics[i].partitions = wire_array_new(
+			q->arena, &wire_describe_producers_response_partition_response, n);
+		a->topics[i].partitions_n = n;
+		for (int32_t k = 0; k < n; k++) {
+			int32_t index = r->topics[i].partition_indexes[k];
+			const struct model_log *l = log_of(m, r->topics[i].name, index);
+			a->topics[i].partitions[k].partition_index = index;
+			a->topics[i].partitions[k].error_code = l == NULL ? UNKNOWN_TOPIC : 0;
+			if (l != NULL)
+				list_producers(l, q->arena, &a->topics[i].partitions[k]);
+		}
+	}
+	return twist(m, q, answer);
+}
+
 static void model_init(struct model *m, struct loop *l)
 {
 	static const struct {
@@ -442,6 +499,7 @@ static void model_init(struct model *m, struct loop *l)
 		{WIRE_API_FETCH, 12, on_fetch},
 		{WIRE_API_PRODUCE, 12, on_produce},
 		{WIRE_API_INIT_PRODUCER_ID, 5, on_producer_id},
+		{WIRE_API_DESCRIBE_PRODUCERS, 0, on_producers},
 	};
 	m->peer = scripted_peer_new(l, NULL);
 	m->next_producer = 4000;

@@ -80,6 +80,22 @@ static bool at_end(struct pair *p)
 	       q->src_acked == model_topic(&p->source, "t")->parts[0].end;
 }
 
+static bool table_read(struct pair *p)
+{
+	const struct run_entry *x = reverse_entry(p->link->reverse, "t", 0);
+	return x != NULL && runs_dst_end(x->runs) == wanted;
+}
+
+static struct slot *first_slot(struct pair *p)
+{
+	size_t n;
+	struct topic_entry **topics = link_topics_sorted(p->link, &n);
+	assert_int_equal(n, 1);
+	struct slot *slot = topics[0]->slots[0];
+	mem_free(topics);
+	return slot;
+}
+
 static bool told_why(struct pair *p)
 {
 	const char *reason;
@@ -266,6 +282,81 @@ static void writes_among_others(void **state)
 	pair_fini(&p);
 }
 
+static enum scripted_act count_reads(void *arg, struct scripted_request *q, void *answer)
+{
+	const struct fetch_request *r = q->msg;
+	(void)answer;
+	for (int32_t i = 0; i < r->topics_n; i++)
+		for (int32_t k = 0;
+		     bytes_eq_str(r->topics[i].topic, "t") && k < r->topics[i].partitions_n; k++)
+			if (r->topics[i].partitions[k].fetch_offset > *(int64_t *)arg)
+				*(int64_t *)arg = r->topics[i].partitions[k].fetch_offset;
+	return SCRIPTED_ANSWER;
+}
+
+/* What the target remembers of our producer spares the look at all that others wrote since. */
+static void reads_no_more_of_the_target_than_needed(void **state)
+{
+	for (int asked = 0; asked < 2; asked++) {
+		struct pair p;
+		int64_t furthest = -1;
+		(void)state;
+		begin(&p);
+		model_make(&p.source, TABLES);
+		store_link(&p, "", OTHER);
+		model_append(&p.source, "t", 0, 5);
+		model_make(&p.target, "t");
+		pair_start(&p);
+		pair_wait(&p, at_end, STEP_MS);
+		pair_stop(&p);
+		for (int i = 0; i < 50; i++)
+			model_append(&p.target, "t", 0, 2);
+		if (asked == 0) /* a broker that does not have DescribeProducers */
+			scripted_peer_versions(p.target.peer, WIRE_API_DESCRIBE_PRODUCERS, 1, 0);
+		/* The last batch of all, and ours at 0..4; and from where the table ends. */
+		model_twist(&p.target, WIRE_API_FETCH, count_reads, &furthest);
+		pair_start(&p);
+		pair_wait(&p, at_end, STEP_MS);
+		assert_int_equal(furthest, 104);
+		assert_int_equal(runs_dst_end(pair_partition(&p)->runs), asked == 0 ? 105 : 5);
+		model_append(&p.source, "t", 0, 1);
+		wanted = 106;
+		pair_wait(&p, landed, STEP_MS);
+		pair_wait(&p, at_end, STEP_MS);
+		assert_int_equal(pair_partition(&p)->counters.records, 1);
+		pair_stop(&p);
+		pair_fini(&p);
+	}
+}
+
+/* Where a group may go on: not behind our copies, nor behind the target's own records. */
+static void bounds_positions_of_groups(void **state)
+{
+	struct pair p;
+	int64_t most;
+	(void)state;
+	begin(&p);
+	model_make(&p.source, TABLES);
+	store_link(&p, "", OTHER);
+	model_append(&p.source, "t", 0, 20);
+	pair_start(&p);
+	pair_wait(&p, at_end, STEP_MS);
+	const struct slot *slot = first_slot(&p);
+	assert_false(
+		two_way_bound(p.link, slot, 3, &most)); /* nothing of it was ever copied here */
+	/* The target's 0..3 stand at 10..13 here. */
+	store_run(&p, 10, 4, OTHER);
+	wanted = 14;
+	pair_wait(&p, table_read, STEP_MS);
+	const int64_t bounds[][2] = {{0, 0}, {10, 0}, {12, 2}, {14, 4}, {20, 4}};
+	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
+		assert_true(two_way_bound(p.link, slot, bounds[i][0], &most));
+		assert_int_equal(most, bounds[i][1]);
+	}
+	pair_stop(&p);
+	pair_fini(&p);
+}
+
 /* Where others write although nobody said so, until somebody says so. */
 static void a_partition_can_be_shared_later(void **state)
 {
@@ -277,7 +368,7 @@ static void a_partition_can_be_shared_later(void **state)
 	pair_wait(&p, pair_copied, STEP_MS);
 	model_append(&p.target, "east.t", 0, 2);
 	model_append(&p.source, "t", 0, 1);
-	struct partition *q = link_topics_sorted(p.link, &(size_t){0})[0]->slots[0]->p;
+	struct partition *q = first_slot(&p)->p;
 	for (int i = 0; i < 1000 && q->state != STATE_FOREIGN_WRITE; i++)
 		loop_turn(p.loop, 1);
 	assert_int_equal(q->state, STATE_FOREIGN_WRITE);
@@ -291,12 +382,6 @@ static void a_partition_can_be_shared_later(void **state)
 	assert_int_equal(q->counters.records, 8);
 	pair_stop(&p);
 	pair_fini(&p);
-}
-
-static bool table_read(struct pair *p)
-{
-	const struct run_entry *x = reverse_entry(p->link->reverse, "t", 0);
-	return x != NULL && runs_dst_end(x->runs) == wanted;
 }
 
 static void follows_the_tables(void **state)
@@ -360,6 +445,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_producer_that_was_taken_just_now),
 		cmocka_unit_test(runs_tell_as_well),
 		cmocka_unit_test(writes_among_others),
+		cmocka_unit_test(reads_no_more_of_the_target_than_needed),
+		cmocka_unit_test(bounds_positions_of_groups),
 		cmocka_unit_test(a_partition_can_be_shared_later),
 		cmocka_unit_test(follows_the_tables),
 		cmocka_unit_test(id_sets),
