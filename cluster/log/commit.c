@@ -607,6 +607,8 @@ static void done(struct worker_job *job)
 	drop_files(c);
 	if (l->deleted)
 		return;
+	if (l->retention_due && !l->store->closing)
+		retention_apply(l, clock_wall_ms(loop_clock(l->store->loop)));
 	if (l->kick_scope != COMMIT_NONE && c->sync_error == ERR_OK)
 		commit_soon(l, (enum commit_scope)l->kick_scope);
 	else

@@ -101,6 +101,8 @@ struct plog {
 	bool watch_due;   /* the high watermark moved */
 	int64_t flush_at; /* flush.ms: when the oldest unsynced append was; wall clock, 0: none */
 
+	bool retention_due; /* the end of a commit applies it */
+
 	bool cleaning;    /* the cleaner works on it: its segments must stay */
 	bool uncleanable; /* it met damage in there */
 	int64_t cleaned;  /* below is compacted; -1: never */

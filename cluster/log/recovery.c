@@ -273,7 +273,7 @@ static enum err add_segments(struct plog *l, const struct folder *f, struct errm
 		if (i + 1 < f->logs.n)
 			g->next = f->logs.v[i + 1];
 		/* Only compaction leaves nothing of a segment. */
-		if (st.size == 0 && g->next != INT64_MAX && !l->config.cleanup_compact &&
+		if (st.size == 0 && i + 1 < f->logs.n && !l->config.cleanup_compact &&
 		    l->cleaned < 0)
 			segment_tell_damage(l, g, g->base, "the .log file is empty");
 		if (plog_add_segment(l, g) != ERR_OK) {

@@ -4,7 +4,8 @@
  * (UnifiedLog.deleteOldSegments).
  *
  * The log start moves first, then the files. Files are renamed to .deleted at once and removed off
- * the loop. Nothing at or above the high watermark goes.
+ * the loop. Nothing at or above the high watermark goes. While a commit writes indexes the files
+ * stay: it would make one anew whose log is gone.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -130,9 +131,16 @@ static void apply_size(struct plog *l)
 	retire(l, n, "retention.bytes");
 }
 
+/* If not, the end of the commit applies it. */
+static bool may_retire(struct plog *l)
+{
+	l->retention_due = commit_writes_index(l);
+	return !l->deleted && !l->failed && !l->cleaning && !l->retention_due;
+}
+
 void retention_apply(struct plog *l, int64_t wall_ms)
 {
-	if (l->deleted || l->failed || l->cleaning)
+	if (!may_retire(l))
 		return;
 	retire(l, count_below(l, l->start), "log start");
 	if (l->config.cleanup_delete && l->config.retention_ms >= 0)
@@ -169,7 +177,7 @@ enum err plog_delete_before(struct plog *l, int64_t offset, int64_t *start, stru
 	*start = offset;
 	if (l->epochs_loaded && epochs_truncate_start(&l->epochs, l->start))
 		l->epochs_changed++;
-	if (!l->cleaning && !l->failed)
+	if (may_retire(l))
 		retire(l, count_below(l, l->start), "delete records");
 	return ERR_OK;
 }

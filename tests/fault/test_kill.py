@@ -99,3 +99,4 @@ def test_many_crashes_in_a_row(new_server: NewServer) -> None:
     server.stop()
     server.start()
     check_after(script)
+    assert "level=error" not in server.process.log_text(), "a kill damages nothing"

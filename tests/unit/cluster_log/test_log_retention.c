@@ -188,6 +188,32 @@ static void not_past_the_high_watermark(void **state)
 
 /* A deleted log's start does not come back to one that is made with its name later. The start at a
  * segment's edge is the case that can be seen from the files, too, but not from the new ones. */
+/* A commit that writes a segment's index would make the file anew behind the back of what takes the
+ * segment away: an index without its log looks like a loss. */
+static void a_commit_ends_before_files_go(void **state)
+{
+	struct log_rig *r = *state;
+	struct plog_appended at;
+	int64_t start = -1;
+
+	log_rig_open(r);
+	while (count_segments(r) == 1) {
+		log_rig_hold_sync(r, false);
+		log_rig_settle(r);
+		log_rig_hold_sync(r, true);
+		assert_int_equal(log_rig_append(r, 1, &at), ERR_OK);
+		loop_turn(r->loop, 1);
+	}
+	assert_int_equal(plog_delete_before(r->plog, -1, &start, NULL), ERR_OK);
+	assert_int_equal(start, at.base_offset);
+	log_rig_hold_sync(r, false);
+	log_rig_settle(r);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), -1);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.index"), -1);
+	assert_int_equal(log_rig_size(r, "00000000000000000000.timeindex"), -1);
+	assert_int_equal(log_rig_read_all(r, start), start + 1);
+}
+
 static void deleted_start_is_forgotten(void **state)
 {
 	struct log_rig *r = *state;
@@ -268,6 +294,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(by_time_after_a_start, setup, teardown),
 		cmocka_unit_test_setup_teardown(delete_records, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_past_the_high_watermark, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_commit_ends_before_files_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_start_is_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(truncates, setup, teardown),
 	};
