@@ -438,7 +438,7 @@ static enum err target_batch(struct align *a, const struct batch_head *h, struct
 		mismatch(a);
 		return ERR_OK;
 	}
-	if (a->o.verify && !a->o.shared &&
+	if (a->o.verify && !a->o.shared && !a->o.any_producer &&
 	    (h->magic < 2 || h->producer_id != a->o.producer_id ||
 	     h->producer_epoch != a->o.producer_epoch)) {
 		errmsg_set(&a->result.detail, ERR_MALFORMED,
@@ -498,6 +498,15 @@ void align_end_target(struct align *a)
 
 /* Count */
 
+/* Up to source offset `src`, target offset dst_next, all is as it should be; there it is not. */
+static void parted(struct align *a, int64_t src)
+{
+	a->result.parted = true;
+	a->result.src = src;
+	a->result.dst_end = a->dst_next;
+	mismatch(a);
+}
+
 /* Source records src .. src+n-1 became the next n target records. */
 static enum err count_found(struct align *a, int64_t src, int64_t n)
 {
@@ -525,7 +534,7 @@ static bool count_record(struct align *a, const struct record *r, bool no_timest
 				   " is not the one at source offset %" PRId64
 				   ", of which it should be the copy",
 				   a->dst_next, r->offset);
-			mismatch(a);
+			parted(a, r->offset);
 			return false;
 		}
 		a->result.verified++;
@@ -541,6 +550,7 @@ static enum err count_batch(struct align *a, const struct batch_head *h, struct 
 	int64_t src = a->src_next > h->base_offset ? a->src_next : h->base_offset;
 	int64_t n = last - src + 1;
 	int64_t unverified_end = a->tail.n > 0 ? tail_offset(&a->tail, 0) : a->o.dst_end;
+	int64_t dst = a->dst_next;
 	enum err e = ERR_OK;
 	if (h->magic >= 2 && batch_is_dense(h) && n <= unverified_end - a->dst_next) {
 		e = count_found(a, src, n);
@@ -548,7 +558,11 @@ static enum err count_batch(struct align *a, const struct batch_head *h, struct 
 		const struct each each = {count_record, src};
 		e = decode_batch(a, whole, false, &each, why);
 	}
+	a->result.inside = a->dst_next > dst;
+	if (a->need == ALIGN_MISMATCH && !a->result.inside)
+		a->result.src = a->src_next;
 	if (e == ERR_OK && a->need == ALIGN_SOURCE) {
+		a->result.inside = false;
 		a->src_next = last + 1;
 		if (a->dst_next == a->o.dst_end)
 			align_done(a, a->src_next);
@@ -713,14 +727,14 @@ void align_end_source(struct align *a)
 		   "the target holds %" PRId64 " records from offset %" PRId64
 		   " on, the source only %" PRId64 " from offset %" PRId64 " on",
 		   copied, a->o.dst, found, a->o.src);
-	mismatch(a);
+	parted(a, a->src_next);
 }
 
 /* The result */
 
 enum err align_apply(const struct align *a, struct runs *table)
 {
-	assert(a->need == ALIGN_DONE);
+	assert(a->need == ALIGN_DONE || (a->need == ALIGN_MISMATCH && a->result.parted));
 	if (runs_src_end(table) != a->o.src || runs_dst_end(table) != a->o.dst)
 		return ERR_MALFORMED;
 	struct runs_cursor c;
@@ -735,6 +749,6 @@ enum err align_apply(const struct align *a, struct runs *table)
 		}
 	}
 	runs_advance_source(table, a->result.src);
-	runs_advance_target(table, a->o.dst_end);
+	runs_advance_target(table, a->need == ALIGN_MISMATCH ? a->result.dst_end : a->o.dst_end);
 	return ERR_OK;
 }

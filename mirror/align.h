@@ -52,6 +52,7 @@ struct align_options {
 	bool match;       /* the source is compacted */
 	/* Count: compare every record. All batches must then be of this producer. */
 	bool verify;
+	bool any_producer; /* verify: batches may be of others */
 	int64_t producer_id;
 	int16_t producer_epoch;
 	/* Others write to the target too. Their batches are passed over, `verify` is meant (unless
@@ -88,7 +89,10 @@ enum align_need {
 };
 
 struct align_result {
-	int64_t src;            /* go on here */
+	int64_t src;            /* go on here; ALIGN_MISMATCH with `parted`: the source offset from
+				   which the logs differ, and dst_end the target's */
+	bool parted;            /* ALIGN_MISMATCH: records were compared, and equal up to there */
+	bool inside;            /* that place is inside a batch of the source */
 	int64_t records;        /* records known to be copied: counted, or matched */
 	int64_t verified;       /* of these, how many were compared by content */
 	int64_t compacted_away; /* match: target records whose source is gone */
@@ -140,7 +144,8 @@ void align_end_source(struct align *a);
 const struct align_result *align_result(const struct align *a);
 
 /* Add what was found to the table that ends at S, T: its ends are then the place to go on and L.
- * Only after ALIGN_DONE. ERR_MALFORMED: another table. ERR_NOMEM: the table is cut back to S, T. */
+ * After ALIGN_DONE; or after ALIGN_MISMATCH with `parted`, then up to there.
+ * ERR_MALFORMED: another table. ERR_NOMEM: the table is cut back to S, T. */
 enum err align_apply(const struct align *a, struct runs *table) ERR_MUST_USE;
 
 #endif

@@ -12,6 +12,7 @@
 
 #include "lib/base/arena.h"
 #include "lib/base/err.h"
+#include "mirror/policy.h"
 
 enum mirror_two_way { TWO_WAY_AUTO, TWO_WAY_ON, TWO_WAY_OFF };
 
@@ -86,6 +87,11 @@ struct link_config {
 	bool emit_checkpoints;
 	int64_t emit_checkpoints_ms;
 	int16_t checkpoints_replication_factor;
+	bool on[ON_EVENTS];            /* see policy.h: the link's own settings, */
+	const char *policies;          /* and its list */
+	int64_t retention_warning_ms;  /* warn when the source deletes what is not copied that soon;
+					 0: never */
+	int64_t topic_deleted_wait_ms; /* a topic is gone for so long before it counts as deleted */
 };
 
 struct mirror_config {

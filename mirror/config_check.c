@@ -169,6 +169,12 @@ void config_check_link(struct config *c, const struct link_draft *d, FILE *warni
 	check_patterns(c, link->name, "groups", link->groups);
 	check_patterns(c, link->name, "excluded groups", link->groups_exclude);
 	check_patterns(c, link->name, "excluded topic settings", link->config_exclude);
+	struct policies *policies;
+	struct errmsg why = {{0}};
+	if (policies_new(link->on, link->policies, &policies, &why) == ERR_OK)
+		policies_free(policies);
+	else
+		config_fault(c, "link %s: %s", link->name, why.text);
 }
 
 /* Both ways under equal names. */

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/http.h"
 #include "mirror/control.h"
+#include "mirror/gaps_api.h"
 #include "mirror/groups_api.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
@@ -51,6 +52,7 @@ struct daemon {
 	struct status_source status;
 	struct control control;
 	struct translate_api translate;
+	struct gaps_api gaps;
 };
 
 /* ---- HTTP ---- */
@@ -162,6 +164,8 @@ static enum err http_start(struct daemon *d, struct errmsg *why)
 		e = translate_api_serve(d->http, &d->translate);
 	if (e == ERR_OK)
 		e = groups_api_serve(d->http, &d->status);
+	if (e == ERR_OK)
+		e = gaps_api_serve(d->http, &d->gaps);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "http: out of memory");
 	log_event(loop_log(d->loop), LOG_INFO, "http_listening",
@@ -219,6 +223,9 @@ static void take_over(struct daemon *d, const struct mirror_config *was,
 				k = d->links[n];
 		if (b != NULL && k != NULL && a->paused != b->paused)
 			link_hold_by_setting(k, b->paused);
+		if (b != NULL && k != NULL && link_set_policies(k, b) != ERR_OK)
+			log_event(loop_log(d->loop), LOG_ERROR, "out_of_memory",
+				  LOG_S("link", a->name), LOG_S("what", "taking over policies"));
 	}
 }
 
@@ -340,13 +347,14 @@ static enum err links_start(struct daemon *d, struct errmsg *why)
 	};
 	d->control = (struct control){.links = d->links, .stopping = &d->stopping};
 	d->translate = (struct translate_api){.links = d->links};
+	d->gaps = (struct gaps_api){.links = d->links};
 	for (; d->links_n < d->config->links_n; d->links_n++) {
 		enum err e = link_new(d->loop, &d->config->links[d->links_n], d->memory,
 				      &d->links[d->links_n], why);
 		if (e != ERR_OK)
 			return e;
 		d->status.links_n = d->links_n + 1;
-		d->control.links_n = d->translate.links_n = d->links_n + 1;
+		d->control.links_n = d->translate.links_n = d->gaps.links_n = d->links_n + 1;
 	}
 	return ERR_OK;
 }

@@ -15,6 +15,7 @@
 #include "lib/base/mem.h"
 #include "lib/net/tls.h"
 #include "mirror/connect.h"
+#include "mirror/gaps.h"
 #include "mirror/groups.h"
 #include "mirror/heartbeats.h"
 #include "mirror/link_priv.h"
@@ -116,6 +117,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.queue_high = budget / 2,
 		.queue_low = budget / 4,
 		.decode_max = DECODE_BYTES,
+		.policy = policies_of(k->policies, t->source_name),
 		.clock = loop_clock(k->loop),
 		.host = &link_host,
 		.host_ctx = k,
@@ -238,6 +240,7 @@ static void on_target_metadata(void *arg)
 	struct link *k = arg;
 	topics_on_metadata(k->topics);
 	journal_on_metadata(k->journal);
+	gaps_on_metadata(k->gaps);
 	sender_on_metadata(k->sender);
 	heartbeats_on_metadata(k->heartbeats, false);
 	offset_syncs_on_metadata(k->syncs, false);
@@ -313,6 +316,8 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 	if (e == ERR_OK)
 		e = journal_new(k, &k->journal);
 	if (e == ERR_OK)
+		e = gaps_new(k, &k->gaps);
+	if (e == ERR_OK)
 		e = two_way_new(k, begin);
 	if (e == ERR_OK)
 		e = heartbeats_new(k, &k->heartbeats);
@@ -350,6 +355,8 @@ enum err link_new(struct loop *l, const struct link_config *config, struct memor
 	if (e == ERR_OK)
 		e = connect_cluster(l, config->target, memory_pool(memory), &k->target_tls,
 				    &k->target_client, why);
+	if (e == ERR_OK)
+		e = policies_new(config->on, config->policies, &k->policies, why);
 	if (e == ERR_OK)
 		e = link_parts(k, why);
 	if (e != ERR_OK) {
@@ -414,6 +421,26 @@ void link_hold_by_setting(struct link *k, bool paused)
 	(void)!link_hold(k, NULL, -1, paused ? HELD_BY_SETTING : NULL, &n);
 }
 
+enum err link_set_policies(struct link *k, const struct link_config *c)
+{
+	struct policies *fresh;
+	struct errmsg why = {""};
+	enum err e = policies_new(c->on, c->policies, &fresh, &why);
+	if (e != ERR_OK)
+		return e;
+	policies_free(k->policies);
+	k->policies = fresh;
+	size_t at = 0;
+	void *v;
+	while (map_next(k->entries, &at, NULL, &v)) {
+		struct topic_entry *t = v;
+		t->env.policy = policies_of(fresh, t->source_name);
+		for (int32_t i = 0; i < t->slots_n; i++)
+			partition_on_policy(t->slots[i]->p);
+	}
+	return ERR_OK;
+}
+
 void link_stop(struct link *k)
 {
 	k->stopping = true;
@@ -463,13 +490,14 @@ static void forget_slots(struct link *k)
 {
 	size_t at = 0;
 	void *v;
-	while (k->entries != NULL && k->journal != NULL && map_next(k->entries, &at, NULL, &v)) {
+	while (k->entries != NULL && k->gaps != NULL && map_next(k->entries, &at, NULL, &v)) {
 		struct topic_entry *t = v;
 		for (int32_t i = 0; i < t->slots_n; i++) {
 			sender_forget(k->sender, t->slots[i]);
 			prober_forget(k->prober, t->slots[i]);
 			journal_forget(k->journal, t->slots[i]);
 			offset_syncs_forget(k->syncs, t->slots[i]);
+			gaps_forget(k->gaps, t->slots[i]);
 			loop_timer_stop(t->slots[i]->retry);
 		}
 	}
@@ -497,6 +525,8 @@ void link_free(struct link *k)
 	heartbeats_free(k->heartbeats);
 	offset_syncs_free(k->syncs);
 	groups_free(k->groups);
+	gaps_free(k->gaps);
+	policies_free(k->policies);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))

@@ -34,6 +34,10 @@ bool link_stopped(struct link *k);
 enum err link_hold(struct link *k, const char *topic, int32_t partition, const char *why,
 		   size_t *n) ERR_MUST_USE;
 
+/* The policies changed: take over those of `c`, which was checked. Partitions that stopped go on if
+ * their policy says so now. ERR_NOMEM: nothing is changed. */
+enum err link_set_policies(struct link *k, const struct link_config *c) ERR_MUST_USE;
+
 /* The setting `paused` changed. */
 void link_hold_by_setting(struct link *k, bool paused);
 

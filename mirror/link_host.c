@@ -4,6 +4,7 @@
  * whose answer goes back to the partition.
  */
 #include "lib/base/mem.h"
+#include "mirror/gaps.h"
 #include "mirror/link_priv.h"
 #include "mirror/rebatch_task.h"
 #include "mirror/target_reader.h"
@@ -158,6 +159,18 @@ static void host_refresh(void *ctx, struct partition *p, bool source)
 		client_metadata_refresh(source ? k->source_client : k->target_client);
 }
 
+static void host_record(void *ctx, struct partition *p, const struct gap *gap)
+{
+	struct link *k = ctx;
+	gaps_record(k->gaps, slot_of(p), gap);
+}
+
+static void host_park(void *ctx, struct partition *p, const struct dead_letter *d)
+{
+	struct link *k = ctx;
+	gaps_park(k->gaps, slot_of(p), d);
+}
+
 static enum log_level state_level(enum mirror_state from, enum mirror_state to)
 {
 	if (mirror_state_needs_person(to))
@@ -213,5 +226,7 @@ const struct partition_host link_host = {
 	.origin = host_origin,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
+	.record = host_record,
+	.park = host_park,
 	.changed = host_changed,
 };

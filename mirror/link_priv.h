@@ -26,6 +26,7 @@ struct prober;
 struct journal;
 struct heartbeats;
 struct groups;
+struct gaps;
 struct fetch_lane;
 struct send_lane;
 
@@ -99,6 +100,8 @@ struct link {
 	struct sender *sender;
 	struct prober *prober;
 	struct journal *journal;
+	struct gaps *gaps;
+	struct policies *policies;
 	struct reverse *reverse; /* with `two_way`; NULL: not followed */
 	struct origin *origin;   /* with `two_way` */
 	struct slot *origin_slots;

@@ -127,10 +127,16 @@ bool naming_should_mirror(const struct link_config *link, const struct topic_fil
 	return (link->heartbeats && is_heartbeats(link, topic)) || topic_filter_match(f, topic);
 }
 
+enum err naming_source_topic(const struct link_config *link, const char *suffix,
+			     char out[TOPIC_NAME_MAX + 1])
+{
+	const char *const parts[] = {link->source->name, suffix};
+	return put_name(out, parts, 2);
+}
+
 enum err naming_runs_topic(const struct link_config *link, char out[TOPIC_NAME_MAX + 1])
 {
-	const char *const parts[] = {link->source->name, ".offset-runs.internal"};
-	return put_name(out, parts, 2);
+	return naming_source_topic(link, ".offset-runs.internal", out);
 }
 
 enum err naming_offset_syncs_topic(const struct link_config *link, const char *alias,

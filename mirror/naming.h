@@ -60,4 +60,8 @@ enum err naming_offset_syncs_topic(const struct link_config *link, const char *a
 enum err naming_checkpoints_topic(const struct link_config *link,
 				  char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
 
+/* "<source><suffix>" for another topic of ours; `suffix` as ".gaps.internal". The same rules. */
+enum err naming_source_topic(const struct link_config *link, const char *suffix,
+			     char out[TOPIC_NAME_MAX + 1]) ERR_MUST_USE;
+
 #endif

@@ -50,6 +50,7 @@ struct partition *partition_new(const struct partition_env *env, int32_t index, 
 	p->last_epoch = p->next_epoch = -1;
 	p->fault_offset = -1;
 	p->last_timestamp = -1;
+	p->align_from = p->parting_end = -1;
 	unit_queue_init(&p->waiting);
 	unit_queue_init(&p->in_flight);
 	return p;
@@ -62,6 +63,8 @@ void partition_free(struct partition *p)
 	partition_drop_waiting(p);
 	unit_queue_clear(&p->in_flight);
 	align_free(p->align);
+	partition_policy_forget(p);
+	partition_suspect_free(p);
 	runs_free(p->runs);
 	meter_free(p->meter);
 	mem_free(p);
@@ -90,12 +93,22 @@ void partition_drop_waiting(struct partition *p)
 	}
 }
 
-static void fetch_stop(struct partition *p)
+void partition_fetch_stop(struct partition *p)
 {
 	if (p->fetching) {
 		p->fetching = false;
 		p->env->host->fetch_stop(p->env->host_ctx, p);
 	}
+}
+
+static void wait_and_probe(struct partition *p)
+{
+	p->phase = PHASE_WAIT;
+	p->env->host->retry_in(p->env->host_ctx, p,
+			       p->attempt == 0 ? 0
+					       : clock_backoff_ms(p->env->clock, p->attempt - 1,
+								  BACKOFF_MIN_MS, BACKOFF_MAX_MS));
+	p->attempt++;
 }
 
 /* All answers are in: wait and probe again, or stop. */
@@ -107,11 +120,15 @@ static void drained_after_fault(struct partition *p)
 	case STATE_SOURCE_TRUNCATED:
 	case STATE_FOREIGN_WRITE:
 	case STATE_PAUSED:
-		p->phase = PHASE_STOPPED;
+		if (partition_acts(p, p->state))
+			wait_and_probe(p);
+		else
+			p->phase = PHASE_STOPPED;
 		return;
 	case STATE_REFUSED:
 		p->phase = PHASE_WAIT;
-		p->env->host->retry_in(p->env->host_ctx, p, REFUSED_RETRY_MS);
+		p->env->host->retry_in(p->env->host_ctx, p,
+				       p->suspect != NULL ? 0 : REFUSED_RETRY_MS);
 		return;
 	case STATE_ACTIVE:
 	case STATE_CATCHING_UP:
@@ -119,13 +136,7 @@ static void drained_after_fault(struct partition *p)
 	case STATE_TARGET_TRUNCATED:
 	case STATE_SOURCE_UNAVAILABLE:
 	case STATE_TARGET_UNAVAILABLE:
-		p->phase = PHASE_WAIT;
-		p->env->host->retry_in(p->env->host_ctx, p,
-				       p->attempt == 0
-					       ? 0
-					       : clock_backoff_ms(p->env->clock, p->attempt - 1,
-								  BACKOFF_MIN_MS, BACKOFF_MAX_MS));
-		p->attempt++;
+		wait_and_probe(p);
 		return;
 	case STATE_COUNT:
 		break;
@@ -135,11 +146,13 @@ static void drained_after_fault(struct partition *p)
 
 static void leave_copying(struct partition *p)
 {
-	fetch_stop(p);
+	partition_fetch_stop(p);
 	p->origin_waits = false;
 	partition_drop_waiting(p);
 	align_free(p->align);
 	p->align = NULL;
+	partition_policy_forget(p);
+	partition_suspect_left(p);
 	if (p->in_flight.n > 0)
 		p->phase = PHASE_DRAIN;
 	else
@@ -168,15 +181,14 @@ void partition_fault(struct partition *p, enum mirror_state state, enum err caus
 		leave_copying(p);
 }
 
-/* Probe again without a visible fault: something raced with us, and the target's tail will tell
- * what. */
 void partition_reprobe(struct partition *p, enum err cause)
 {
 	p->end_known = false;
 	if (p->phase == PHASE_DRAIN || p->phase == PHASE_STOPPED)
 		return;
 	if (p->attempt >= REPROBES_SILENT) {
-		bool source = cause == ERR_KAFKA_OFFSET_OUT_OF_RANGE;
+		bool source = cause == ERR_KAFKA_OFFSET_OUT_OF_RANGE ||
+			      cause == ERR_KAFKA_INCONSISTENT_TOPIC_ID;
 		partition_fault(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
 				cause, "the %s answers again and again: %s",
 				source ? "source" : "target", err_text(cause));
@@ -218,6 +230,7 @@ void partition_probe(struct partition *p)
 		partition_set_state(p, STATE_PAUSED, p->held_why);
 		return;
 	}
+	p->producer_asked = false;
 	p->phase = PHASE_PROBE;
 	p->env->host->probe(p->env->host_ctx, p, p->last_epoch);
 }
@@ -251,10 +264,13 @@ void partition_on_timer(struct partition *p)
 	case PHASE_PROBE: /* there was no memory to ask */
 	case PHASE_STORE:
 	case PHASE_ALIGN:
-		fetch_stop(p);
+		partition_fetch_stop(p);
 		align_free(p->align);
 		p->align = NULL;
 		partition_probe(p);
+		return;
+	case PHASE_RECORD: /* there was no memory to ask */
+		partition_policy_ask_again(p);
 		return;
 	case PHASE_IDLE:
 	case PHASE_COPY:
@@ -273,7 +289,8 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 	p->ack_known = true;
 	p->own_back = 0;
 	/* The table says where we are even if it holds no run yet. */
-	runs_advance_source(p->runs, src);
+	if (!p->align_lost)
+		runs_advance_source(p->runs, src);
 	runs_advance_target(p->runs, dst);
 	if (!p->stored_once) {
 		p->phase = PHASE_STORE;
@@ -290,6 +307,8 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst)
 
 void partition_on_stored(struct partition *p)
 {
+	if (p->producer_asked)
+		return;
 	p->stored_once = true;
 	if (p->phase == PHASE_STORE)
 		partition_begin_copy(p, p->src_next, p->dst_next);
@@ -298,8 +317,9 @@ void partition_on_stored(struct partition *p)
 void partition_on_producer(struct partition *p, enum err e, const struct errmsg *why, int64_t id,
 			   int16_t epoch)
 {
-	if (p->phase != PHASE_STORE)
+	if (p->phase != PHASE_STORE || !p->producer_asked)
 		return;
+	p->producer_asked = false;
 	if (e != ERR_OK) {
 		partition_fault(p, STATE_TARGET_UNAVAILABLE, e,
 				"no producer id from the target: %s", why->text);
@@ -326,6 +346,10 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 		return;
 	}
 	if (!uuid_is_zero(id) && !uuid_is_zero(&p->stored_id) && !uuid_eq(id, &p->stored_id)) {
+		if (partition_acts(p, STATE_TOPIC_RECREATED)) {
+			partition_reprobe(p, ERR_KAFKA_INCONSISTENT_TOPIC_ID);
+			return;
+		}
 		char was[23], is[23];
 		uuid_format(&p->stored_id, was);
 		uuid_format(id, is);
@@ -362,6 +386,9 @@ void partition_want_more(struct partition *p)
 	if (p->phase != PHASE_COPY || p->fetching || p->origin_waits ||
 	    partition_held_bytes(p) >= p->env->queue_high)
 		return;
+	/* What follows a trial would only be fetched again. */
+	if (p->suspect != NULL && !partition_drained(p))
+		return;
 	p->fetching = true;
 	p->env->host->fetch(p->env->host_ctx, p, p->src_next,
 			    p->source_lso < 0 || p->src_next < p->source_lso);
@@ -378,7 +405,7 @@ void partition_want_more(struct partition *p)
 static bool must_go_alone(struct partition *p)
 {
 	if (p->in_flight.n > 0)
-		return !p->writer_known;
+		return !p->writer_known || p->go_alone;
 	if (clock_mono_ms(p->env->clock) - p->acked_ms > KNOWN_MS)
 		p->writer_known = false;
 	return false;
@@ -391,6 +418,8 @@ static void all_done(struct partition *p)
 		return;
 	p->src_acked = p->src_next;
 	p->last_epoch = p->next_epoch;
+	if (p->align_lost)
+		return;
 	runs_advance_source(p->runs, p->src_next);
 	p->env->host->store(p->env->host_ctx, p, false);
 }
@@ -409,8 +438,10 @@ struct unit *partition_next_unit(struct partition *p)
 	if (p->phase != PHASE_COPY || p->task != NULL || p->waiting.head == NULL ||
 	    must_go_alone(p))
 		return NULL;
-	enum err e;
-	struct rebatch_task *task = rebatch_task_of_queue(p, &e);
+	if (p->suspect != NULL && partition_suspect_next(p) == NULL)
+		return NULL;
+	enum err e = ERR_OK;
+	struct rebatch_task *task = p->suspect != NULL ? NULL : rebatch_task_of_queue(p, &e);
 	if (e != ERR_OK) {
 		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "slow path: %s", err_text(e));
 		return NULL;
@@ -430,14 +461,30 @@ struct unit *partition_next_unit(struct partition *p)
 	return u;
 }
 
+static void after_rebatch(struct partition *p)
+{
+	if (p->phase != PHASE_COPY)
+		return;
+	all_done(p);
+	tell_ready(p);
+	if (partition_held_bytes(p) <= p->env->queue_low)
+		partition_want_more(p);
+}
+
 void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 {
 	assert(p->task == task);
 	p->task = NULL;
 	struct errmsg why = {""};
-	int64_t src = rebatch_task_offset(task);
+	int64_t src = rebatch_task_offset(task), src_end = rebatch_task_end(task);
 	if (rebatch_task_frame(task) != NULL)
 		p->env->host->count(p->env->host_ctx, rebatch_task_frame(task));
+	if (p->suspect != NULL) {
+		partition_suspect_rebatched(p, task);
+		rebatch_task_free(task);
+		after_rebatch(p);
+		return;
+	}
 	enum err e = rebatch_task_result(task, &p->waiting, &why);
 	/* Together they are too much to decode at once: one by one, then. */
 	bool again = e == ERR_LIMIT && rebatch_task_inputs(task) > 1;
@@ -450,6 +497,8 @@ void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 		return;
 	}
 	if (e == ERR_LIMIT || e == ERR_CORRUPT || e == ERR_MALFORMED || e == ERR_UNSUPPORTED) {
+		if (e == ERR_LIMIT)
+			partition_suspect_begin(p, src_end);
 		partition_fault(p, STATE_REFUSED, e, "cannot pass on source offset %" PRId64 ": %s",
 				src, why.text);
 		return;
@@ -459,10 +508,7 @@ void partition_on_rebatched(struct partition *p, struct rebatch_task *task)
 				"slow path at source offset %" PRId64 ": %s", src, err_text(e));
 		return;
 	}
-	all_done(p);
-	tell_ready(p);
-	if (partition_held_bytes(p) <= p->env->queue_low)
-		partition_want_more(p);
+	after_rebatch(p);
 }
 
 static enum err append_spans(struct partition *p, const struct unit *u, int64_t base_offset)
@@ -547,6 +593,7 @@ void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 	p->last_epoch = u->leader_epoch;
 	p->last_timestamp = u->head.max_timestamp;
 	p->writer_known = true;
+	p->align_lost = p->go_alone = false;
 	p->attempt = 0;
 	p->fault_repeats = 0;
 	p->sequence_fault_ms = 0;
@@ -556,6 +603,8 @@ void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 	p->counters.batches[u->cause]++;
 	measure(p, u);
 	p->env->host->store(p->env->host_ctx, p, false);
+	if (p->suspect != NULL && p->phase == PHASE_COPY)
+		partition_suspect_landed(p);
 }
 
 /* What a refused batch means for the partition. */
@@ -570,6 +619,14 @@ static void unit_refused(struct partition *p, const struct unit *u, enum err e,
 	else
 		p->fault_repeats = 0;
 	p->fault_offset = src;
+	if (partition_refuses_records(e) && p->suspect != NULL) {
+		char text[sizeof why->text + 40];
+		snprintf(text, sizeof text, "%s: %s", err_name(e) + strlen("KAFKA_"), detail);
+		partition_suspect_refused(p, u, e, text);
+		return;
+	}
+	if (partition_refuses_records(e))
+		partition_suspect_begin(p, u->src_end);
 	switch ((int)e) {
 	case ERR_KAFKA_OUT_OF_ORDER_SEQUENCE_NUMBER:
 	case ERR_KAFKA_DUPLICATE_SEQUENCE_NUMBER:
@@ -748,6 +805,10 @@ void partition_on_fetched(struct partition *p, const struct fetch_result *r)
 	p->source_lso = p->env->read_committed && r->last_stable_offset >= 0 ? r->last_stable_offset
 									     : r->high_watermark;
 	p->source_start = r->log_start_offset;
+	if (r->diverging_epoch >= 0 && partition_acts(p, STATE_SOURCE_TRUNCATED)) {
+		partition_reprobe(p, ERR_KAFKA_OFFSET_OUT_OF_RANGE);
+		return;
+	}
 	if (r->diverging_epoch >= 0) {
 		partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
 				"the source's log ends leader epoch %d at offset %" PRId64

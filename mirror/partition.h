@@ -7,7 +7,8 @@
  * Life:
  *
  *   IDLE --start--> PROBE --both ends, target's tail--> [ALIGN] --> [STORE] --> COPY
- *                     ^                                                          |
+ *                     ^ |                                                        |
+ *                     | +--> RECORD --> PROBE                                    |
  *                     |                                                          | any fault
  *                     +--- WAIT (back-off) <------ DRAIN (answers in flight) <---+
  *                                                    |
@@ -16,6 +17,8 @@
  *   PROBE  reads both logs' ends and the target's last batch, compares them with the run table.
  *   ALIGN  the target is ahead of the run table (a crash before the table was stored): walk the
  *          source to find where.
+ *   RECORD the link's policy says to go on after a loss: wait until its gap record (gap.h) is
+ *          durable, then probe again (partition_policy.c).
  *   STORE  wait until the position (and the producer id) is stored on the target, before the
  *          first record is sent.
  *   COPY   fetch, forward, count.
@@ -35,6 +38,7 @@
 #include "lib/base/clock.h"
 #include "lib/base/log.h"
 #include "lib/client/fetch.h"
+#include "mirror/gap.h"
 #include "mirror/meter.h"
 #include "mirror/origin.h"
 #include "mirror/state.h"
@@ -42,11 +46,14 @@
 
 struct partition;
 struct rebatch_task;
+struct record;
+struct suspect;
 
 enum partition_phase {
 	PHASE_IDLE,
 	PHASE_PROBE,
 	PHASE_ALIGN,
+	PHASE_RECORD,
 	PHASE_STORE,
 	PHASE_COPY,
 	PHASE_DRAIN,
@@ -69,6 +76,14 @@ struct probe_result {
 	int16_t own_epoch;
 	struct frame *tail_frame; /* holds `tail`; NULL when the target is empty. Borrowed */
 	struct bytes tail;        /* the batch with the target's last record, whole */
+};
+
+/* A record for the dead-letter topic. */
+struct dead_letter {
+	const struct record *record;
+	int64_t source_offset;
+	enum err error;     /* what the target said */
+	const char *detail; /* for people */
 };
 
 /* What a partition asks of its surroundings. None of these calls back into the partition before it
@@ -102,6 +117,12 @@ struct partition_host {
 	enum origin_verdict (*origin)(void *host, struct partition *p, const struct batch_head *h);
 	/* Leaders may have moved. */
 	void (*refresh)(void *host, struct partition *p, bool source);
+	/* Park a record that the target refuses; answered by partition_on_parked, once. Borrowed
+	 * for the call. */
+	void (*park)(void *host, struct partition *p, const struct dead_letter *d);
+	/* Write this gap record; answered by partition_on_recorded when it is durable. Borrowed for
+	 * the call. */
+	void (*record)(void *host, struct partition *p, const struct gap *gap);
 	/* The state changed (for the log and the link's own state). */
 	void (*changed)(void *host, struct partition *p, enum mirror_state from);
 };
@@ -117,6 +138,7 @@ struct partition_env {
 	/* Another link copies the same topic the other way, under the same name: what that one
 	 * wrote to the source is not copied, and the target has writers of its own (`shared`). */
 	bool two_way;
+	struct policy policy;
 	int32_t target_max_batch;     /* target's max.message.bytes */
 	size_t queue_high, queue_low; /* bytes waiting or in flight in one partition */
 	size_t decode_max;            /* bytes of one decompressed batch on the slow path */
@@ -131,6 +153,8 @@ struct partition_counters {
 	uint64_t aborted_batches, control_batches;
 	uint64_t copy_batches;    /* of the link in the other direction */
 	uint64_t faults;          /* times that copying was left for a fault */
+	uint64_t gaps[ON_EVENTS]; /* gap records written, by cause */
+	uint64_t dead_letters;
 	uint64_t missing_records; /* source offsets known to be lost */
 };
 
@@ -145,6 +169,7 @@ struct partition {
 	struct runs *runs;
 	size_t runs_budget;    /* bytes */
 	struct uuid stored_id; /* topic id that the run table belongs to */
+	bool producer_asked;   /* PHASE_STORE: and what is stored meanwhile does not count */
 	bool stored_once;      /* a position with this producer id is durable */
 	int32_t last_epoch;    /* leader epoch at src_acked; -1 unknown */
 
@@ -201,6 +226,18 @@ struct partition {
 	int64_t sequence_fault_ms; /* monotonic: since when the target refuses our sequence; 0 */
 	int64_t acked_ms;          /* monotonic, of the last acknowledgement */
 	bool target_made_again;
+	struct gap *gap;         /* what PHASE_RECORD records, or has recorded; NULL: nothing */
+	bool gap_durable;        /* it is: the next probe acts on it */
+	struct suspect *suspect; /* a range in which the target refuses a record; NULL: none */
+	int64_t parting_end;     /* the source was seen to end, or part from the copy, there; -1 */
+	bool go_alone;      /* one batch at a time until one has landed: the position was moved by a
+			  policy, and what is late would be taken for one of several */
+	bool passed_loss;   /* a policy went past a loss: what comes late is compared with care */
+	bool align_rematch; /* it looks for what of the source is in what nothing explains */
+	bool align_parting; /* the alignment looks for where a truncated source parts */
+	int64_t align_from; /* the source begins there since it lost its beginning; -1 */
+	bool align_lost;    /* it did, and nothing has landed since: what landed late may be gone
+				 at the source */
 	int64_t behind_since_ms; /* monotonic; 0 when not behind */
 	int64_t last_timestamp;  /* ms, of the newest record copied; -1 none */
 
@@ -252,6 +289,12 @@ void partition_on_producer(struct partition *p, enum err e, const struct errmsg 
 			   int16_t epoch);
 void partition_on_stored(struct partition *p);
 void partition_on_rebatched(struct partition *p, struct rebatch_task *task);
+/* The gap record is durable; or (e != ERR_OK) it could not be written yet and is tried again. */
+void partition_on_recorded(struct partition *p, enum err e, const struct errmsg *why);
+/* The dead letter is durable; or it cannot be parked. */
+void partition_on_parked(struct partition *p, enum err e, const struct errmsg *why);
+/* The policy in the environment changed: what stopped may go on now. */
+void partition_on_policy(struct partition *p);
 void partition_on_timer(struct partition *p);
 /* What the host called ORIGIN_UNKNOWN may be known now. */
 void partition_on_origin(struct partition *p);

@@ -43,7 +43,14 @@ static void align_done(struct partition *p)
 		partition_begin_copy(p, p->src_acked, p->dst_acked);
 		return;
 	}
+	if (p->align_parting || p->align_rematch) {
+		partition_policy_parted(p);
+		return;
+	}
 	const struct align_result r = *align_result(p->align);
+	if (p->align_from >= 0 || p->align_lost)
+		runs_advance_source(p->runs, p->align_src);
+	p->align_from = -1;
 	enum err e = align_apply(p->align, p->runs);
 	if (e != ERR_OK) {
 		const struct errmsg why = {""};
@@ -65,7 +72,8 @@ static void align_done(struct partition *p)
 	p->settle = false;
 	/* The found part must be durable before it grows: a second crash would find the same again,
 	 * but why wait for it. */
-	p->env->host->store(p->env->host_ctx, p, false);
+	if (!p->align_lost)
+		p->env->host->store(p->env->host_ctx, p, false);
 	if (p->shared)
 		partition_shared_aligned(p, &r);
 	else if (p->align_tail)
@@ -77,6 +85,24 @@ static void align_done(struct partition *p)
 static void align_mismatch(struct partition *p)
 {
 	const struct align_result *r = align_result(p->align);
+	if (p->align_parting) {
+		partition_policy_parted(p);
+		return;
+	}
+	if (p->align_verify && r->parted && partition_acts(p, STATE_SOURCE_TRUNCATED)) {
+		if (!p->align_check) {
+			partition_policy_parted(p);
+			return;
+		}
+		struct errmsg why;
+		errmsg_set(&why, ERR_OK, "the last batch of %s-%d is not what %s has: %s",
+			   p->env->target_topic, p->index, p->env->source_topic, r->detail.text);
+		int64_t end = p->align_src;
+		align_free(p->align);
+		p->align = NULL;
+		partition_policy_truncated(p, end, p->dst_acked, why.text);
+		return;
+	}
 	if (p->align_verify && !r->foreign) {
 		partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
 				"what this link wrote to %s-%d from offset %" PRId64
@@ -216,10 +242,10 @@ static int64_t own_end(const struct partition *p)
 static void align_part(struct partition *p)
 {
 	struct align_options o = {
-		.src = p->src_acked,
+		.src = p->align_from >= 0 ? p->align_from : p->src_acked,
 		.dst = p->dst_acked,
 		.dst_end = p->align_goal,
-		.match = p->env->compacted,
+		.match = p->env->compacted || p->align_lost,
 		.verify = p->align_verify,
 		.producer_id = p->producer_id,
 		.producer_epoch = p->producer_epoch,
@@ -237,15 +263,20 @@ static void align_part(struct partition *p)
 	};
 	if (o.verify && !o.shared && o.dst_end - o.dst > ALIGN_RECORDS)
 		o.dst_end = o.dst + ALIGN_RECORDS;
-	enum err e = align_new(&o, &p->align);
+	p->next_epoch = p->align_from >= 0 ? -1 : p->last_epoch;
+	partition_align_with(p, &o);
+}
+
+void partition_align_with(struct partition *p, const struct align_options *o)
+{
+	enum err e = align_new(o, &p->align);
 	if (e != ERR_OK) {
 		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "finding the position: %s",
 				err_text(e));
 		return;
 	}
-	p->align_src = o.src;
-	p->align_dst = o.dst;
-	p->next_epoch = p->last_epoch;
+	p->align_src = o->src;
+	p->align_dst = o->dst;
 	p->phase = PHASE_ALIGN;
 	partition_align_step(p);
 }
@@ -279,8 +310,10 @@ void partition_align_begin(struct partition *p, const struct probe_result *r)
 	/* Up to the end of its epoch the source's log is what it was; what comes behind it,
 	 * after an election, may stand where there was something else when we copied. */
 	bool same = p->last_epoch >= 0 && r->epoch_end >= r->source_end;
-	p->align_verify = !p->env->compacted && (p->settle || !same);
+	p->align_verify =
+		!p->env->compacted && !p->align_lost && (p->settle || p->passed_loss || !same);
 	p->align_check = false;
+	p->align_parting = p->align_rematch = false;
 	p->align_goal = r->target_end;
 	align_part(p);
 }
@@ -288,14 +321,22 @@ void partition_align_begin(struct partition *p, const struct probe_result *r)
 bool partition_align_check(struct partition *p, const struct probe_result *r)
 {
 	struct batch_head h;
-	struct runs_answer at;
+	struct runs_answer at, back;
 	struct errmsg why;
 	if (p->tail_checked || p->env->compacted || r->tail.n < BATCH_HEAD ||
 	    r->tail.n > CHECK_BYTES || !partition_sequence_from_tail(p, r))
 		return false;
+	/* What was recorded as a gap at the end is in no run, and nothing can be said of it. */
+	size_t n = runs_count(p->runs);
+	struct run last = n > 0 ? runs_at(p->runs, n - 1) : (struct run){.dst = -1};
+	if (last.dst + last.n != p->dst_acked)
+		return false;
 	batch_head_get(r->tail.p, &h);
 	if (!runs_backward(p->runs, h.base_offset, &at) || !at.exact || at.pending > 0 ||
 	    at.offset < r->source_start)
+		return false;
+	/* Nor of a batch that begins with what has no run. */
+	if (!runs_forward(p->runs, at.offset, &back) || back.offset != h.base_offset)
 		return false;
 	const struct align_options o = {.src = at.offset,
 					.dst = h.base_offset,
@@ -311,6 +352,7 @@ bool partition_align_check(struct partition *p, const struct probe_result *r)
 	p->align_src = o.src;
 	p->align_dst = o.dst;
 	p->align_check = true;
+	p->align_parting = p->align_rematch = false;
 	p->align_verify = p->last_epoch < 0 || r->epoch_end < r->source_end;
 	p->next_epoch = -1;
 	p->phase = PHASE_ALIGN;

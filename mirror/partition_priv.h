@@ -8,6 +8,7 @@
 #include "mirror/partition.h"
 
 struct align_result;
+struct align_options;
 
 /* Leave copying (or starting) for `state`. Waiting units are dropped, answers in flight are still
  * taken; then the partition waits and probes again, or stops if a person is needed. The detail is
@@ -28,6 +29,8 @@ void partition_begin_copy(struct partition *p, int64_t src, int64_t dst);
 /* Ask the host for more records if there is room. */
 void partition_want_more(struct partition *p);
 
+void partition_fetch_stop(struct partition *p);
+
 /* Drop what has not been sent. */
 void partition_drop_waiting(struct partition *p);
 
@@ -40,6 +43,20 @@ bool partition_sequence_from_tail(struct partition *p, const struct probe_result
 /* Go on at (src, dst) with a new producer. */
 void partition_take_producer(struct partition *p, int64_t src, int64_t dst);
 
+/* Position (src, dst) is right: go on there. */
+void partition_continue_at(struct partition *p, int64_t src, int64_t dst,
+			   const struct probe_result *r);
+
+/* The source's topic is another one than the run table's. */
+static inline bool partition_other_source(const struct partition *p)
+{
+	const struct uuid *is = &p->env->source_id, *was = &p->stored_id;
+	return !uuid_is_zero(is) && !uuid_is_zero(was) && !uuid_eq(is, was);
+}
+
+/* The target ends before the table does: cut the table, find out where to go on. */
+void partition_target_truncated(struct partition *p, const struct probe_result *r);
+
 /* The target is ahead of the table: find out what lies there. */
 void partition_align_begin(struct partition *p, const struct probe_result *r);
 
@@ -50,6 +67,50 @@ void partition_align_shared(struct partition *p, const struct probe_result *r, i
 /* After a start, and the target ends where the table does: compare its last batch with the source's
  * records, which costs one fetch. False: there is nothing that can be compared so. */
 bool partition_align_check(struct partition *p, const struct probe_result *r);
+
+/* Does the policy say how to go on after this state? */
+bool partition_acts(const struct partition *p, enum mirror_state s);
+
+/* Reached by the resume procedure after a probe, where the policy acts. */
+void partition_policy_data_loss(struct partition *p, const struct probe_result *r);
+void partition_policy_recreated(struct partition *p, const struct probe_result *r);
+/* The source's log ends, or parts from what was copied, at `end` or before. */
+void partition_policy_truncated(struct partition *p, int64_t end, int64_t target_end,
+				const char *why);
+/* The alignment that looked for the place where they part is done; or another one found that what
+ * this link wrote is not what the source has. */
+void partition_policy_parted(struct partition *p);
+
+/* ---- partition_suspect.c ---- */
+bool partition_refuses_records(enum err e);
+/* Search in src_acked .. end-1 for the record that the target refuses, from the next copying on.
+ * False: the policy does not want that (or there is no memory). */
+bool partition_suspect_begin(struct partition *p, int64_t end);
+void partition_suspect_free(struct partition *p);
+/* Copying was left: the trial, if there was one, is no more. */
+void partition_suspect_left(struct partition *p);
+/* The unit at the head of `waiting` if it is a trial (or nothing is suspected any more); NULL: not
+ * yet. */
+struct unit *partition_suspect_next(struct partition *p);
+void partition_suspect_rebatched(struct partition *p, struct rebatch_task *task);
+void partition_suspect_refused(struct partition *p, const struct unit *u, enum err e,
+			       const char *detail);
+void partition_suspect_landed(struct partition *p);
+bool partition_suspect_parking(const struct partition *p);
+void partition_suspect_recorded(struct partition *p);
+
+/* The host could not take the record (or the dead letter). */
+void partition_policy_ask_again(struct partition *p);
+
+/* Forget what was to be recorded. */
+void partition_policy_forget(struct partition *p);
+
+/* Probe again without a visible fault: something raced with us, and the target's tail will tell
+ * what. */
+void partition_reprobe(struct partition *p, enum err cause);
+
+/* Begin an alignment with these options. */
+void partition_align_with(struct partition *p, const struct align_options *o);
 
 /* Feed a fetch answer to the alignment. */
 void partition_align_feed(struct partition *p, const struct fetch_result *r);

@@ -38,30 +38,52 @@ static bool source_changed(struct partition *p, const struct probe_result *r)
 {
 	int64_t s = p->src_acked;
 
+	if (partition_other_source(p) && partition_acts(p, STATE_TOPIC_RECREATED)) {
+		partition_policy_recreated(p, r);
+		return true;
+	}
 	partition_on_source_topic(p, true, &p->env->source_id);
 	if (p->phase != PHASE_PROBE)
 		return true;
-	if (s > r->source_end || (r->epoch_end >= 0 && r->epoch_end < s && p->last_epoch >= 0)) {
-		int64_t end = r->epoch_end >= 0 && r->epoch_end < r->source_end ? r->epoch_end
-										: r->source_end;
-		partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
-				"records up to source offset %" PRId64
-				" were copied, but the source's log now ends "
-				"(or parts from it) at %" PRId64
-				": the source lost records, or topic %s was made again; "
-				"the target holds records that the source does not",
-				s, end, p->env->source_topic);
+	int64_t end = r->source_end;
+	if (p->last_epoch >= 0 && r->epoch_end >= 0 && r->epoch_end < end)
+		end = r->epoch_end;
+	/* Once seen it stays true, although the source may have grown past it since. */
+	if (p->parting_end >= 0 && p->parting_end < end)
+		end = p->parting_end;
+	if (end < s) {
+		struct errmsg why;
+		errmsg_set(&why, ERR_OK,
+			   "records up to source offset %" PRId64
+			   " were copied, but the source's log now ends (or parts from it) at "
+			   "%" PRId64 ": the source lost records, or topic %s was made again; "
+			   "the target holds records that the source does not",
+			   s, end, p->env->source_topic);
+		if (partition_acts(p, STATE_SOURCE_TRUNCATED))
+			partition_policy_truncated(p, end, r->target_end, why.text);
+		else
+			partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+					"%s", why.text);
 		return true;
 	}
 	if (p->last_epoch >= 0 && r->epoch_end < 0 && p->attempt > OUT_OF_RANGE_MAX &&
 	    p->last_fault == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
-		partition_fault(
-			p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
-			"the source does not know leader epoch %d, under which records up to "
-			"offset %" PRId64
-			" were copied: it was restored from elsewhere; delete target topic %s "
-			"to copy it afresh",
-			p->last_epoch, s, p->env->target_topic);
+		struct errmsg why;
+		errmsg_set(&why, ERR_OK,
+			   "the source does not know leader epoch %d, under which records up to "
+			   "offset %" PRId64
+			   " were copied: it was restored from elsewhere; delete target topic %s "
+			   "to copy it afresh",
+			   p->last_epoch, s, p->env->target_topic);
+		if (partition_acts(p, STATE_SOURCE_TRUNCATED))
+			partition_policy_truncated(p, s, r->target_end, why.text);
+		else
+			partition_fault(p, STATE_SOURCE_TRUNCATED, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+					"%s", why.text);
+		return true;
+	}
+	if (s < r->source_start && partition_acts(p, STATE_DATA_LOSS)) {
+		partition_policy_data_loss(p, r);
 		return true;
 	}
 	if (s < r->source_start) {
@@ -144,11 +166,12 @@ void partition_take_producer(struct partition *p, int64_t src, int64_t dst)
 	p->src_next = p->src_acked = src;
 	p->dst_next = p->dst_acked = dst;
 	p->phase = PHASE_STORE;
+	p->producer_asked = true;
 	p->env->host->new_producer(p->env->host_ctx, p);
 }
 
-/* Position (src, dst) is right: go on there. */
-static void continue_at(struct partition *p, int64_t src, int64_t dst, const struct probe_result *r)
+void partition_continue_at(struct partition *p, int64_t src, int64_t dst,
+			   const struct probe_result *r)
 {
 	if (find_sequence(p, r)) {
 		partition_begin_copy(p, src, dst);
@@ -177,7 +200,7 @@ static void begin_new(struct partition *p, const struct probe_result *r)
 	}
 	p->stored_id = p->env->source_id;
 	p->attempt = 0;
-	continue_at(p, p->env->start_latest ? r->source_end : r->source_start, 0, r);
+	partition_continue_at(p, p->env->start_latest ? r->source_end : r->source_start, 0, r);
 }
 
 /* The target is empty: whatever the run table says is void. Copy all that the source still has, and
@@ -200,6 +223,8 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 		partition_set_state(p, STATE_TARGET_TRUNCATED, why);
 	runs_free(p->runs);
 	p->runs = runs;
+	partition_suspect_free(p);
+	p->parting_end = -1;
 	bool same_source = uuid_eq(&p->stored_id, &p->env->source_id);
 	p->stored_once = false;
 	p->stored_id = p->env->source_id;
@@ -208,7 +233,7 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	/* A batch of the old source topic that is still on its way may have the very sequence of
 	 * the new one's first batch, which would then be taken for its repetition. */
 	if (same_source)
-		continue_at(p, r->source_start, 0, r);
+		partition_continue_at(p, r->source_start, 0, r);
 	else
 		partition_take_producer(p, r->source_start, 0);
 }
@@ -218,7 +243,7 @@ static void begin_again(struct partition *p, const struct probe_result *r)
  * made again and others wrote to it; so the last batch that is there is held against the source:
  * the table is cut back to where it begins, and the alignment decides.
  */
-static void target_truncated(struct partition *p, const struct probe_result *r)
+void partition_target_truncated(struct partition *p, const struct probe_result *r)
 {
 	int64_t had = p->dst_acked;
 	struct batch_head h = {.base_offset = -1};
@@ -281,6 +306,7 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		return;
 	/* The tail was read after the end: what landed in between (a late request, or a batch that
 	 * had not been replicated) counts, else end and sequence would not belong together. */
+	p->align_from = -1;
 	struct probe_result seen = *asked;
 	const struct probe_result *r = &seen;
 	if (tail_end(r) > seen.target_end)
@@ -294,8 +320,11 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 				source ? r->source_err : r->target_err, "%s", r->why.text);
 		return;
 	}
-	p->source_hw = p->source_lso = r->source_end;
+	if (!partition_other_source(p))
+		p->source_hw = p->source_lso = r->source_end;
 	p->source_start = r->source_start;
+	if (mirror_state_needs_person(p->state) && p->state != STATE_REFUSED)
+		partition_set_state(p, STATE_STARTING, "looking again, as the policy says");
 	if (p->src_acked < 0) {
 		begin_new(p, r);
 		return;
@@ -316,9 +345,9 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		return;
 	p->tail_checked = true;
 	if (r->target_end == p->dst_acked)
-		continue_at(p, p->src_acked, p->dst_acked, r);
+		partition_continue_at(p, p->src_acked, p->dst_acked, r);
 	else if (r->target_end < p->dst_acked)
-		target_truncated(p, r);
+		partition_target_truncated(p, r);
 	else
 		partition_align_begin(p, r);
 }

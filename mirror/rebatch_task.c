@@ -88,17 +88,12 @@ static void task_done(struct worker_job *job)
 		partition_on_rebatched(t->p, t);
 }
 
-struct rebatch_task *rebatch_task_of_queue(struct partition *p, enum err *e)
+/* A task for the first `n` units of the queue, which it takes. */
+static struct rebatch_task *task_new(struct partition *p, size_t n)
 {
-	*e = ERR_OK;
-	size_t n = group_size(p);
-	if (n == 0)
-		return NULL;
 	struct rebatch_task *t = mem_zalloc(1, sizeof *t);
-	if (t == NULL) {
-		*e = ERR_NOMEM;
+	if (t == NULL)
 		return NULL;
-	}
 	const struct unit *first = p->waiting.head;
 	t->job = (struct worker_job){.run = task_run, .done = task_done};
 	t->p = p;
@@ -117,6 +112,31 @@ struct rebatch_task *rebatch_task_of_queue(struct partition *p, enum err *e)
 	return t;
 }
 
+struct rebatch_task *rebatch_task_of_queue(struct partition *p, enum err *e)
+{
+	*e = ERR_OK;
+	size_t n = group_size(p);
+	if (n == 0)
+		return NULL;
+	struct rebatch_task *t = task_new(p, n);
+	if (t == NULL)
+		*e = ERR_NOMEM;
+	return t;
+}
+
+struct rebatch_task *rebatch_task_trial(struct partition *p, int64_t trim_from)
+{
+	struct rebatch_task *t = task_new(p, 1);
+	if (t == NULL)
+		return NULL;
+	if (t->cause == UNIT_COALESCED)
+		t->cause = UNIT_TRIMMED;
+	t->options.trim_before = p->src_acked;
+	t->options.trim_from = trim_from;
+	t->options.max_batch_bytes = p->env->decode_max;
+	return t;
+}
+
 void rebatch_task_start(struct rebatch_task *t, struct worker_pool *pool)
 {
 	worker_pool_submit(pool, &t->job);
@@ -125,6 +145,19 @@ void rebatch_task_start(struct rebatch_task *t, struct worker_pool *pool)
 int64_t rebatch_task_offset(const struct rebatch_task *t)
 {
 	return t->in.head->head.base_offset;
+}
+
+static const struct unit *last_unit(const struct unit_queue *q)
+{
+	const struct unit *u = q->head;
+	while (u->next != NULL)
+		u = u->next;
+	return u;
+}
+
+int64_t rebatch_task_end(const struct rebatch_task *t)
+{
+	return last_unit(&t->in)->src_end;
 }
 
 struct frame *rebatch_task_frame(const struct rebatch_task *t)
@@ -163,14 +196,6 @@ static struct unit *unit_of_batch(const struct rebatch_task *t, const struct reb
 		unit_free(u);
 		return NULL;
 	}
-	return u;
-}
-
-static const struct unit *last_unit(const struct unit_queue *q)
-{
-	const struct unit *u = q->head;
-	while (u->next != NULL)
-		u = u->next;
 	return u;
 }
 

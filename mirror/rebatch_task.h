@@ -16,11 +16,18 @@ struct rebatch_task;
  * task; NULL: send the head as it is. ERR_NOMEM in `*e` leaves the queue as it was. */
 struct rebatch_task *rebatch_task_of_queue(struct partition *p, enum err *e);
 
+/* The head of `p`'s queue alone, its records from the position to `trim_from` (exclusive), in one
+ * batch of any size. NULL when out of memory. */
+struct rebatch_task *rebatch_task_trial(struct partition *p, int64_t trim_from);
+
 /* Run it on `pool`; partition_on_rebatched follows, from the loop, unless it was cancelled. */
 void rebatch_task_start(struct rebatch_task *task, struct worker_pool *pool);
 
 /* The first source offset that the task rebuilds. */
 int64_t rebatch_task_offset(const struct rebatch_task *task);
+
+/* Where what it takes in ends, exclusive. */
+int64_t rebatch_task_end(const struct rebatch_task *task);
 
 /* The frame that holds what was rebuilt; NULL after an error. */
 struct frame *rebatch_task_frame(const struct rebatch_task *task);

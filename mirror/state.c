@@ -51,7 +51,7 @@ bool mirror_state_allowed(enum mirror_state from, enum mirror_state to)
 	case STATE_SOURCE_TRUNCATED:
 	case STATE_FOREIGN_WRITE:
 	case STATE_DATA_LOSS:
-		/* A person acted: the target topic was made again. */
+		/* A person acted: the target topic was made again. Or the policy goes on. */
 		return to == STATE_STARTING;
 	case STATE_PAUSED:
 	case STATE_COUNT:

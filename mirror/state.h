@@ -10,7 +10,8 @@
  *                                                     configuration at the target changed)
  *                      +-> DATA_LOSS, TOPIC_RECREATED, SOURCE_TRUNCATED, FOREIGN_WRITE
  *                          (stopped until a person decides: an emptied target topic is copied
- *                          afresh)
+ *                          afresh; or, by policy, left for STARTING once the gap record is
+ *                          durable)
  *
  * TARGET_TRUNCATED is passed through: the lost tail is copied again from where the run table says.
  * PAUSED is an operator's wish and can come from and go to every state, but for those that are

@@ -126,6 +126,33 @@ static void sample_faults(struct metrics *m, const struct slot *s, const struct 
 	metrics_int(m, l, (int64_t)s->p->counters.faults);
 }
 
+static void sample_gaps(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			int64_t wall)
+{
+	struct metrics_label more[6];
+	(void)wall;
+	for (int ev = 0; ev < ON_EVENTS; ev++)
+		if (s->p->counters.gaps[ev] > 0)
+			metrics_int(
+				m,
+				label_add(more, l, "cause", gap_cause_name((enum policy_event)ev)),
+				(int64_t)s->p->counters.gaps[ev]);
+}
+
+static void sample_letters(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			   int64_t wall)
+{
+	(void)wall;
+	if (s->p->counters.dead_letters > 0)
+		metrics_int(m, l, (int64_t)s->p->counters.dead_letters);
+}
+
+static void sample_state_seconds(struct metrics *m, const struct slot *s,
+				 const struct metrics_label *l, int64_t wall)
+{
+	metrics_double(m, l, wall > s->p->since_ms ? (double)(wall - s->p->since_ms) / 1000 : 0);
+}
+
 static void sample_missing(struct metrics *m, const struct slot *s, const struct metrics_label *l,
 			   int64_t wall)
 {
@@ -166,6 +193,12 @@ static const struct {
 	 "Times that copying was left for a fault.", sample_faults},
 	{"farshore_missing_records_total", METRICS_COUNTER,
 	 "Source offsets that were deleted at the source before they were copied.", sample_missing},
+	{"farshore_gap_records_total", METRICS_COUNTER,
+	 "Gap records written, by cause; see GET /v1/gaps.", sample_gaps},
+	{"farshore_dead_letters_total", METRICS_COUNTER,
+	 "Records that the target refused and that were parked.", sample_letters},
+	{"farshore_partition_state_seconds", METRICS_GAUGE,
+	 "How long the partition has been in its state.", sample_state_seconds},
 	{"farshore_run_table_runs", METRICS_GAUGE, "Runs in the partition's offset table.",
 	 sample_runs},
 };
@@ -216,6 +249,18 @@ static void link_metrics(const struct status_source *s, struct metrics *m)
 					   {"state", mirror_state_name(link_state(
 							     s->links[i], &reason, &since))}),
 			    1);
+	}
+	metrics_family(m, "farshore_link_state_seconds", METRICS_GAUGE,
+		       "How long the link has been in its state.");
+	int64_t wall = clock_wall_ms(s->clock);
+	for (size_t i = 0; i < s->links_n; i++) {
+		const char *reason;
+		int64_t since;
+		const struct link_config *c = link_config(s->links[i]);
+		(void)link_state(s->links[i], &reason, &since);
+		metrics_double(
+			m, METRICS_LABELS({"source", c->source->name}, {"target", c->target->name}),
+			wall > since ? (double)(wall - since) / 1000 : 0);
 	}
 	metrics_family(m, "farshore_link_ready", METRICS_GAUGE, "1 if the link makes progress.");
 	for (size_t i = 0; i < s->links_n; i++) {

@@ -173,6 +173,7 @@ static bool settled(const struct partition *p)
 	case PHASE_IDLE:
 	case PHASE_PROBE:
 	case PHASE_ALIGN:
+	case PHASE_RECORD:
 	case PHASE_DRAIN:
 	case PHASE_WAIT:
 		return false;

@@ -51,14 +51,14 @@ class Pair:
     def mirror(
         self,
         topics: str,
-        *,
+        *sets: str,
         listener: tuple[str, str] = ("PLAINTEXT", "PLAINTEXT"),
         more: Mapping[str, str] | None = None,
     ) -> Mirror:
-        """A mirror of these topics, not started; `more` are further properties."""
+        """A mirror of these topics, not started; `more` are further properties, `sets` for --set."""
         more = {**QUIET, **(more or {})}
         props = mm2_properties(self.east, self.west, topics, listener=listener, more=more)
-        made = Mirror(self.folder, props, name=f"mirror{len(self.mirrors)}")
+        made = Mirror(self.folder, props, *sets, name=f"mirror{len(self.mirrors)}")
         self.mirrors.append(made)
         return made
 

@@ -199,7 +199,8 @@ static void fill(struct sim_source *s, struct sim_batch *b)
 		struct sim_truth *t = s->truth;
 		int64_t id = (int64_t)t->n;
 		t->v = grow(t->v, t->n, &t->cap, sizeof *t->v);
-		t->v[t->n++] = (struct sim_known){.offset = offset, .fate = b->fate};
+		t->v[t->n++] =
+			(struct sim_known){.offset = offset, .fate = b->fate, .topic = t->topic};
 		b->records[i] = (struct sim_record){
 			.offset = offset++, .id = id, .timestamp = 1000000 + id};
 	}

@@ -27,10 +27,12 @@ struct sim_truth {
 		int64_t offset;
 		uint64_t hash; /* record_hash, as a reader of the log sees it */
 		enum sim_fate fate;
-		bool gone; /* compacted away */
-		bool lost; /* truncated, or its topic was deleted */
+		bool gone;     /* compacted away */
+		bool lost;     /* truncated, or its topic was deleted */
+		int64_t topic; /* which of the source's topics: 0, 1, ... */
 	} * v;
 	size_t n, cap;
+	int64_t topic; /* the present one */
 };
 
 struct sim_batch {

@@ -242,7 +242,63 @@ static enum origin_verdict host_origin(void *ctx, struct partition *p, const str
 	return h->producer_id == SIM_COPIER ? ORIGIN_COPY : ORIGIN_LOCAL;
 }
 
+/* ---- gap records and dead letters ---- */
+
+static void host_record(void *ctx, struct partition *p, const struct gap *gap)
+{
+	struct sim_world *w = ctx;
+	(void)p;
+	assert_true(gap->reason[0] != '\0');
+	w->gap_asked = (struct sim_gap){.g = *gap};
+	while (!uuid_eq(&w->topics[w->gap_asked.topic], &gap->topic_id))
+		assert_true(++w->gap_asked.topic <= w->truth.topic);
+	if (gap->cause == ON_TOPIC_RECREATED)
+		assert_false(uuid_eq(&gap->topic_id, &gap->new_topic_id));
+	w->asked_landed = false;
+	/* Durable at once, and the answer is late or never comes; or not before the answer. */
+	if (rng_one_in(&w->g, 2))
+		sim_gaps_land(w);
+	w->tokens[EV_RECORDED]++;
+	after(w, delay(w), EV_RECORDED, NULL);
+}
+
+static void host_park(void *ctx, struct partition *p, const struct dead_letter *d)
+{
+	struct sim_world *w = ctx;
+	assert_true(d->record->value.n >= 8);
+	w->letter_asked = (int64_t)be64_get(d->record->value.p);
+	assert_true(d->source_offset == w->truth.v[w->letter_asked].offset);
+	assert_true(record_hash(d->record) == w->truth.v[w->letter_asked].hash);
+	assert_true(p->src_acked <= d->source_offset);
+	w->asked_landed = false;
+	if (rng_one_in(&w->g, 2))
+		sim_gaps_land_letter(w);
+	w->tokens[EV_PARKED]++;
+	after(w, delay(w), EV_PARKED, NULL);
+}
+
+static void on_recorded(struct sim_world *w, bool letter)
+{
+	const struct errmsg why = {"no leader"};
+	bool refused = chance(w, 10);
+	if (refused && !letter)
+		after(w, 1000, EV_RECORDED, NULL);
+	else if (!refused && !w->asked_landed && letter)
+		sim_gaps_land_letter(w);
+	else if (!refused && !w->asked_landed)
+		sim_gaps_land(w);
+	enum err e = refused ? ERR_NO_LEADER : ERR_OK;
+	enter(w);
+	if (letter)
+		partition_on_parked(w->p, e, &why);
+	else
+		partition_on_recorded(w->p, e, &why);
+	leave(w);
+}
+
 static const struct partition_host host = {
+	.record = host_record,
+	.park = host_park,
 	.probe = host_probe,
 	.fetch = host_fetch,
 	.fetch_stop = host_fetch_stop,
@@ -385,6 +441,10 @@ static void check_copy(struct sim_world *w, int64_t offset)
 	 * nobody may call the outcome good (check_end). */
 	if (w->mixed)
 		return;
+	if (w->goes_on) {
+		sim_gaps_check_copy(w, offset);
+		return;
+	}
 	const struct sim_copy *c = &w->target.copies[offset];
 	int64_t before = offset - 1;
 	while (before >= 0 && w->target.copies[before].id < 0)
@@ -433,6 +493,22 @@ static void broker_answer(struct sim_world *w, struct sim_conn *c, enum err e, i
 	ev->number = base;
 }
 
+/* LogValidator looks at the records before the sequence is looked at. */
+static bool refuses_batch(const struct sim_world *w, const struct sim_request *r)
+{
+	struct records_reader *rr;
+	struct record x;
+	struct errmsg why;
+	bool refused = false;
+	if (w->mode != SIM_REFUSED || !batch_crc_ok(bytes_of(r->bytes, r->n)))
+		return false;
+	assert_int_equal(records_reader_open(bytes_of(r->bytes, r->n), 1 << 20, &rr, &why), ERR_OK);
+	while (records_reader_next(rr, &x))
+		refused = refused || sim_world_refuses(w, (int64_t)be64_get(x.value.p));
+	records_reader_free(rr);
+	return refused;
+}
+
 static void broker_append(struct sim_world *w, struct sim_conn *c)
 {
 	static const enum err before[] = {ERR_KAFKA_NOT_LEADER_OR_FOLLOWER,
@@ -446,7 +522,9 @@ static void broker_append(struct sim_world *w, struct sim_conn *c)
 		return;
 	}
 	enum err e = ERR_KAFKA_UNKNOWN_TOPIC_ID;
-	if (r->topic == w->target_topic)
+	if (r->topic == w->target_topic && refuses_batch(w, r))
+		e = ERR_KAFKA_INVALID_RECORD;
+	else if (r->topic == w->target_topic)
 		e = sim_target_append(&w->target, bytes_of(r->bytes, r->n), &base);
 	if (e != ERR_OK) {
 		tell(w, "refused: %s", err_name(e));
@@ -937,6 +1015,8 @@ static void recreate_source(struct sim_world *w)
 	struct sim_source old = w->source;
 	sim_source_fini(&w->source);
 	sim_source_init(&w->source, &w->g, &w->truth, 0);
+	assert_true(++w->truth.topic < 64);
+	w->topics[w->truth.topic] = w->source.id;
 	w->source.holes = old.holes;
 	w->source.append_time = old.append_time;
 	for (int64_t n = rng_in(&w->g, 0, 30); n > 0; n--)
@@ -1017,6 +1097,7 @@ static void mode_event(struct sim_world *w)
 	struct sim_target *t = &w->target;
 	switch (w->mode) {
 	case SIM_EXACT:
+	case SIM_REFUSED:
 	case SIM_MODES:
 		return;
 	case SIM_COMPACTED:
@@ -1050,6 +1131,10 @@ static void mode_event(struct sim_world *w)
 		tell(w, "retention: source starts at %" PRId64, s->start);
 		break;
 	case SIM_SOURCE_LOSES:
+		/* While the epoch is not known a loss shows by the log's length alone, and not if
+		 * it has grown since. */
+		if (w->hit && (w->p == NULL || w->p->phase != PHASE_COPY || w->p->last_epoch < 0))
+			return;
 		sim_source_truncate(s, lossy_end(w));
 		tell(w, "source truncated to %" PRId64, s->end);
 		break;
@@ -1099,7 +1184,7 @@ static void on_chaos(struct sim_world *w)
 		}
 		break;
 	case 8:
-		if (rng_one_in(&w->g, 3))
+		if (w->mode != SIM_REFUSED && rng_one_in(&w->g, 3))
 			w->target.max_batch = (size_t)rng_in(&w->g, 600, 4000);
 		break;
 	}
@@ -1182,6 +1267,10 @@ static void take(struct sim_world *w, const struct sim_event *e)
 	case EV_STORED:
 		on_stored(w, e->err);
 		return;
+	case EV_RECORDED:
+	case EV_PARKED:
+		on_recorded(w, e->kind == EV_PARKED);
+		return;
 	case EV_ANSWER:
 		on_answer(w, e);
 		return;
@@ -1225,6 +1314,10 @@ static bool settled(const struct sim_world *w)
 		return false;
 	if (w->p->phase == PHASE_STOPPED)
 		return w->p->state != STATE_PAUSED;
+	/* Looked at again and again, and still no way to go on. */
+	if (w->p->state == STATE_SOURCE_TRUNCATED && w->p->phase == PHASE_WAIT &&
+	    w->p->attempt > 12)
+		return true;
 	return w->p->phase == PHASE_COPY && w->p->state == STATE_ACTIVE &&
 	       w->p->src_acked == w->source.end;
 }
@@ -1257,7 +1350,7 @@ void sim_world_run(struct sim_world *w)
 		sim_world_step(w);
 	for (int64_t until = w->now + rng_in(&w->g, 0, 3000); w->now < until;)
 		sim_world_step(w);
-	if (w->mode != SIM_EXACT && !w->hit)
+	if (w->mode != SIM_EXACT && w->mode != SIM_REFUSED && !w->hit)
 		mode_event(w);
 	w->calm = true;
 	if (w->p == NULL)
@@ -1284,6 +1377,8 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 	w->grow_left = rng_in(&w->g, 20, 150);
 	int64_t start = rng_one_in(&w->g, 2) ? 0 : rng_in(&w->g, 1, 100000);
 	sim_source_init(&w->source, &w->g, &w->truth, start);
+	w->topics[0] = w->source.id;
+	w->refused_share = (uint64_t)rng_in(&w->g, 1, 40);
 	w->source.holes = mode == SIM_COMPACTED || rng_one_in(&w->g, 3);
 	w->source.append_time = rng_one_in(&w->g, 3);
 	w->source.plain = mode == SIM_SOURCE_LOSES || rng_one_in(&w->g, 3);
@@ -1318,6 +1413,24 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 		foreign_write(w);
 }
 
+void sim_world_goes_on(struct sim_world *w)
+{
+	w->goes_on = true;
+	for (int ev = 0; ev < ON_EVENTS; ev++)
+		w->env.policy.acts[ev] = true;
+	if (w->mode == SIM_REFUSED) {
+		/* Each refused record takes several round trips. */
+		w->grow_left /= 4;
+		w->slow = w->slow > 20 ? 20 : w->slow;
+	}
+	if (w->mode == SIM_REFUSED && rng_one_in(&w->g, 2)) {
+		/* Some records are larger than the target takes. */
+		w->source.value_max = 500;
+		w->target.max_batch = (size_t)rng_in(&w->g, 350, 500);
+		w->env.target_max_batch = (int32_t)w->target.max_batch;
+	}
+}
+
 void sim_world_fini(struct sim_world *w)
 {
 	w->trace = false;
@@ -1340,4 +1453,6 @@ void sim_world_fini(struct sim_world *w)
 	sim_source_fini(&w->source);
 	sim_target_fini(&w->target);
 	free(w->truth.v);
+	free(w->gaps);
+	free(w->parked);
 }

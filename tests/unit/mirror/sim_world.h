@@ -23,6 +23,7 @@ enum sim_mode {
 	SIM_FOREIGN,        /* somebody else writes to the target */
 	SIM_SHARED,         /* others may write there, and the source holds copies (two ways) */
 	SIM_SHARED_LOSES,   /* the same, and the target loses what it had acknowledged */
+	SIM_REFUSED,        /* the target refuses some records, whatever batch they come in */
 	SIM_MODES
 };
 
@@ -39,6 +40,8 @@ enum event_kind {
 	EV_STORE,
 	EV_STORE_LANDS,
 	EV_STORED,
+	EV_PARKED,
+	EV_RECORDED,
 	EV_BROKER,
 	EV_ANSWER,
 	EV_METADATA,
@@ -96,6 +99,12 @@ struct sim_write {
 	struct sim_entry *v[64];
 };
 
+/* A durable gap record. */
+struct sim_gap {
+	struct gap g;
+	int64_t topic; /* which of the source's topics */
+};
+
 struct sim_world {
 	struct rng g;
 	enum sim_mode mode;
@@ -139,10 +148,21 @@ struct sim_world {
 	struct sim_entry **log;
 	size_t log_n, log_cap;
 
+	/* What is durable of gaps and dead letters, and what is on its way there. */
+	struct sim_gap *gaps, gap_asked;
+	size_t gaps_n, gaps_cap;
+	bool *parked; /* by id of the record */
+	size_t parked_n;
+	int64_t letter_asked;
+	bool asked_landed;
+	struct uuid topics[64]; /* ids of the source's topics, by number */
+	uint64_t refused_share; /* of 97 records */
+
 	int64_t next_producer;
 	uint32_t seen;   /* states that were reached, as bits */
 	int64_t foreign; /* records of the other writers */
 	bool hit;        /* the mode's event happened */
+	bool goes_on;    /* the policies say so in every state */
 	bool mixed;      /* records landed that the source had lost before, or after such */
 	uint64_t crashes, zombies, faults;
 	long fail_alloc; /* the Nth allocation inside the partition fails; 0: none */
@@ -152,6 +172,22 @@ struct sim_world {
 
 void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed);
 void sim_world_fini(struct sim_world *w);
+
+/* The policies say to go on in every state; before the first step. */
+void sim_world_goes_on(struct sim_world *w);
+
+/* What was asked for becomes durable. */
+void sim_gaps_land(struct sim_world *w);
+void sim_gaps_land_letter(struct sim_world *w);
+/* May this record stand where it landed, where the policies go on? */
+void sim_gaps_check_copy(struct sim_world *w, int64_t offset);
+
+/* Is it told durably that this record is not (or is no longer) a copy at the target? */
+bool sim_world_is_told(const struct sim_world *w, int64_t id);
+/* The same for a record of the target that the source has lost. */
+bool sim_world_is_told_extra(const struct sim_world *w, int64_t target_offset);
+/* Does the target refuse this record for ever? */
+bool sim_world_refuses(const struct sim_world *w, int64_t id);
 
 /* The next event. */
 void sim_world_step(struct sim_world *w);
