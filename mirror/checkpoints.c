@@ -286,7 +286,6 @@ static void tell(struct checkpoints *c)
 {
 	struct groups *g = c->g;
 	c->more = false;
-	group_table_resolve(g);
 	for (size_t i = 0; i < g->all_n && !c->more; i++) {
 		struct group *group = g->all[i];
 		if (group->tell && group->gone == 0)

@@ -34,7 +34,7 @@ struct group_topic {
 	struct group_topic *next;
 	char *source;
 	char *target;
-	struct topic_entry *entry; /* set anew each round; NULL: see `problem` of a translation */
+	bool copy; /* it is a copy of the target's topic: translated by the reverse link's tables */
 };
 
 /* The source position `offset` as it is on the target. */
@@ -114,6 +114,7 @@ struct group {
 	bool changed; /* since it was judged last */
 	bool open;    /* to be judged in each round */
 	bool due;     /* in this round's list of what to do at the target */
+	bool waits;   /* until its members at the target leave */
 	bool in_step; /* nothing is to be committed, nothing is in the way */
 	bool fresh;   /* this round saw what the target has of it */
 	bool tell;    /* there may be something for a checkpoint */
@@ -174,6 +175,7 @@ struct groups {
 	size_t due_n, due_at, due_out;
 	struct group_fetch fetch;
 	struct checkpoints *checkpoints;
+	struct reverse *reverse; /* made when a copy of a target's topic is met; see there */
 
 	struct errmsg problem; /* of the last round as a whole; "" if none */
 	int64_t done_ms;       /* wall: the end of the last round without one; 0 never */
@@ -200,16 +202,31 @@ struct group_position *group_table_target(struct groups *g, struct group *group,
 /* What this link put at the target for the group; -1: nothing. */
 int64_t group_table_placed(struct groups *g, struct group *group, struct bytes target_topic,
 			   int32_t partition);
-/* A new round: find the topics' entries. */
-void group_table_resolve(struct groups *g);
 void group_set_problem(struct group *group, const char *text); /* NULL: none */
 uint32_t group_metadata_hash(struct bytes metadata);
 
 /* ---- group_translate.c ---- */
-/* The name on the target of source topic `topic`; false: the link has no copy of it. */
-bool group_translate_topic(struct groups *g, struct bytes topic, char out[]);
+/* The name on the target of source topic `topic`, which may itself be a copy of the target's
+ * (`*copy`); false: the target has nothing of it. */
+bool group_translate_topic(struct groups *g, struct bytes topic, char out[], bool *copy);
+/* Such a topic was met: follow what the translation needs. ERR_NOMEM: try again. */
+enum err group_translate_follow(struct groups *g, const struct group_topic *t) ERR_MUST_USE;
+void group_translate_stop(struct groups *g);
+void group_translate_free(struct groups *g);
 void group_translate(const struct groups *g, const struct group_topic *t, int32_t partition,
 		     int64_t offset, struct group_translation *out);
+
+/*
+ * Two links copy a topic both ways under one name: the source's log has records of its own, which
+ * this link copies (`own`), and copies of the target's (`reverse`, the other link's table, from the
+ * target to here); the target's log has both in another order. All that the group has not read lies
+ * at the target at or after the earlier of the two answers; what lies between them may have been
+ * read. The earlier one is exact if no record there comes from before the group's position.
+ * `quiet`: nothing that this link sent is still on its way. Fills in the offset and how sure it
+ * is; false: one of the tables is empty.
+ */
+bool group_translate_both(const struct runs *own, const struct runs *reverse, bool quiet,
+			  int64_t offset, struct group_translation *out);
 
 /* ---- group_plan.c ---- */
 struct group_plan {

@@ -24,6 +24,7 @@
 #include "lib/client/group_list.h"
 #include "mirror/group_impl.h"
 #include "mirror/naming.h"
+#include "mirror/reverse.h"
 
 enum {
 	LEAST_PAUSE_MS = 100,  /* between rounds, however long one takes */
@@ -87,6 +88,7 @@ void groups_free(struct groups *g)
 	assert(g->due_out == 0 && g->fetch.out == 0);
 	loop_timer_free(g->timer);
 	checkpoints_free(g->checkpoints);
+	group_translate_free(g);
 	group_table_fini(g);
 	topic_filter_free(g->filter);
 	map_free(g->others);
@@ -115,8 +117,12 @@ void groups_start(struct groups *g)
 
 void groups_on_metadata(struct groups *g)
 {
-	if (g != NULL && g->checkpoints != NULL)
+	if (g == NULL)
+		return;
+	if (g->checkpoints != NULL)
 		checkpoints_on_metadata(g->checkpoints);
+	if (g->reverse != NULL)
+		reverse_on_metadata(g->reverse);
 }
 
 void groups_stop(struct groups *g)
@@ -124,6 +130,7 @@ void groups_stop(struct groups *g)
 	if (g == NULL)
 		return;
 	g->stopping = true;
+	group_translate_stop(g);
 	loop_timer_stop(g->timer);
 }
 
@@ -218,7 +225,7 @@ static void round_end(struct groups *g)
 /* A group's positions: what is each on the target, and what is to be done. */
 bool group_sync_judge(struct groups *g, struct group *group)
 {
-	bool commit = false, in_step = true;
+	bool commit = false, in_step = true, waits = false;
 	bool active = group->target_state == GROUP_TARGET_ACTIVE ||
 		      group->target_state == GROUP_TARGET_OTHER;
 	bool held = loop_now_ms(g->link->loop) < group->hold_ms;
@@ -239,10 +246,12 @@ bool group_sync_judge(struct groups *g, struct group *group)
 		if (t.skip == GROUP_SKIP_NONE && checkpoints_due(p, &t))
 			group->tell = true;
 		commit = commit || plan.commit;
+		waits = waits || plan.skip == GROUP_SKIP_TARGET_ACTIVE;
 		in_step = in_step && !plan.commit && plan.skip == GROUP_SKIP_NONE;
 		group->open = group->open || plan.open;
 	}
 	group->in_step = in_step;
+	group->waits = waits && g->config->sync_group_offsets;
 	return commit && !held && g->config->sync_group_offsets;
 }
 
@@ -415,7 +424,8 @@ static void choose(struct groups *g)
 		struct group *group = g->all[i];
 		bool work = false;
 		if (group->gone == 0 && (group->changed || group->open)) {
-			work = group_sync_judge(g, group) && g->commit_now;
+			work = group_sync_judge(g, group);
+			work = (work || group->waits) && g->commit_now;
 			ripen(group);
 			group->changed = group->changed && !g->commit_now;
 		}
@@ -463,7 +473,6 @@ static void on_source_fetched(struct groups *g)
 static void source_fetch_begin(struct groups *g)
 {
 	g->phase = GROUPS_FETCHING;
-	group_table_resolve(g);
 	g->fetch = (struct group_fetch){
 		.g = g,
 		.client = g->link->source_client,

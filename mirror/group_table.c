@@ -61,19 +61,20 @@ static uint64_t hash_offsets(uint64_t seed, const struct group_offsets *from)
 
 /* ---- topics ---- */
 
-static struct group_topic *topic_add(struct groups *g, struct bytes source, const char *target)
+static struct group_topic *topic_add(struct groups *g, struct bytes source, const char *target,
+				     bool copy)
 {
 	struct group_topic *t = mem_zalloc(1, sizeof *t);
 	if (t == NULL)
 		return NULL;
 	t->source = mem_strndup(source);
 	t->target = mem_strdup(target);
-	if (t->source == NULL || t->target == NULL ||
+	t->copy = copy;
+	if (t->source == NULL || t->target == NULL || group_translate_follow(g, t) != ERR_OK ||
 	    map_put(g->targets, bytes_str(target), t) != ERR_OK)
 		goto err_after_topic;
 	if (map_put(g->topics, source, t) != ERR_OK)
 		goto err_after_target;
-	t->entry = map_get(g->link->entries, source);
 	t->next = g->topic_list;
 	g->topic_list = t;
 	return t;
@@ -91,21 +92,16 @@ err_after_topic:
 static struct group_topic *topic_of(struct groups *g, struct bytes source, enum err *e)
 {
 	char target[TOPIC_NAME_MAX + 1];
+	bool copy = false;
 	struct group_topic *t = map_get(g->topics, source);
-	if (t != NULL || !group_translate_topic(g, source, target))
+	if (t != NULL || !group_translate_topic(g, source, target, &copy))
 		return t;
 	if (map_get(g->targets, bytes_str(target)) != NULL)
 		return NULL;
-	t = topic_add(g, source, target);
+	t = topic_add(g, source, target, copy);
 	if (t == NULL)
 		*e = ERR_NOMEM;
 	return t;
-}
-
-void group_table_resolve(struct groups *g)
-{
-	for (struct group_topic *t = g->topic_list; t != NULL; t = t->next)
-		t->entry = map_get(g->link->entries, bytes_str(t->source));
 }
 
 /* ---- groups ---- */

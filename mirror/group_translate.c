@@ -3,20 +3,81 @@
  * Source positions to target positions. A table is believed once its partition was seen to copy
  * since the process started (the ends of both logs were compared with it then), and not while the
  * partition's state says that it may be wrong.
+ *
+ * A topic of the source may itself be a copy from the target ("west.orders", going to west): then
+ * the tables of the link in the other direction, which lie at the source, are asked backwards. They
+ * may be a second old, so that a position past their end is clamped for so long.
  */
 #include <stdio.h>
 
 #include "mirror/group_impl.h"
 #include "mirror/naming.h"
+#include "mirror/reverse.h"
 
-bool group_translate_topic(struct groups *g, struct bytes topic, char out[])
+/* ---- topics ---- */
+
+bool group_translate_topic(struct groups *g, struct bytes topic, char out[], bool *copy)
 {
 	const struct topic_entry *t = map_get(g->link->entries, topic);
-	if (t == NULL)
+	char name[TOPIC_NAME_MAX + 1];
+	if (t != NULL) {
+		snprintf(out, TOPIC_NAME_MAX + 1, "%s", t->target_name);
+		/* The other link copies the same topic to here. */
+		*copy = g->link->reverse != NULL;
+		return true;
+	}
+	if (topic.n == 0 || topic.n > TOPIC_NAME_MAX || memchr(topic.p, '\0', topic.n) != NULL)
 		return false;
-	snprintf(out, TOPIC_NAME_MAX + 1, "%s", t->target_name);
+	snprintf(name, sizeof name, "%.*s", (int)topic.n, (const char *)topic.p);
+	const char *original = naming_original(g->config, name);
+	if (original == NULL || naming_is_internal(g->config, name))
+		return false;
+	snprintf(out, TOPIC_NAME_MAX + 1, "%s", original);
+	*copy = true;
 	return true;
 }
+
+/* The reverse link's tables: the link's own if it copies both ways under equal names. */
+static const struct reverse *reverse_of(const struct groups *g)
+{
+	return g->link->reverse != NULL ? g->link->reverse : g->reverse;
+}
+
+enum err group_translate_follow(struct groups *g, const struct group_topic *t)
+{
+	char topic[TOPIC_NAME_MAX + 1];
+	if (!t->copy)
+		return ERR_OK;
+	enum err e = client_follow_topic(g->link->target_client, t->target);
+	if (e != ERR_OK || reverse_of(g) != NULL)
+		return e;
+	/* The other link's source is our target. */
+	const struct link_config other = {.source = g->config->target};
+	e = naming_runs_topic(&other, topic);
+	if (e != ERR_OK)
+		return e;
+	const struct reverse_options o = {
+		.loop = g->link->loop,
+		.client = g->link->source_client,
+		.link = g->config->name,
+		.topic = topic,
+		.budget = g->config->runs_budget,
+	};
+	return reverse_new(&o, &g->reverse);
+}
+
+void group_translate_stop(struct groups *g)
+{
+	reverse_stop(g->reverse);
+}
+
+void group_translate_free(struct groups *g)
+{
+	reverse_free(g->reverse);
+	g->reverse = NULL;
+}
+
+/* ---- by this link's tables ---- */
 
 static enum group_skip judge(const struct slot *slot)
 {
@@ -60,13 +121,12 @@ static int64_t before_begin(const struct partition *p, int64_t offset)
 	return begin > from ? begin - from : 0;
 }
 
-void group_translate(const struct groups *g, const struct group_topic *t, int32_t partition,
-		     int64_t offset, struct group_translation *out)
+static void by_own(const struct topic_entry *t, int32_t partition, int64_t offset,
+		   struct group_translation *out)
 {
-	*out = (struct group_translation){.skip = GROUP_SKIP_NOT_READY, .source_end = -1};
-	if (t->entry == NULL || partition < 0 || partition >= t->entry->slots_n)
+	if (t == NULL || partition < 0 || partition >= t->slots_n)
 		return;
-	const struct slot *slot = t->entry->slots[partition];
+	const struct slot *slot = t->slots[partition];
 	const struct partition *p = slot->p;
 	struct runs_answer a;
 	out->why = p->reason.text[0] != '\0' ? p->reason.text : NULL;
@@ -78,19 +138,110 @@ void group_translate(const struct groups *g, const struct group_topic *t, int32_
 	out->offset = a.offset;
 	out->exact = a.exact;
 	out->max_behind = a.max_behind;
-	int64_t most = a.offset;
-	if (p->env->two_way && !two_way_bound(g->link, slot, offset, &most)) {
-		out->skip = GROUP_SKIP_REVERSE_UNKNOWN;
-		return;
-	}
-	if (most < a.offset) {
-		out->offset = most;
-		out->exact = false;
-		out->max_behind += a.offset - most;
-	}
 	out->pending = a.pending;
 	out->uncopied = before_begin(p, offset);
 	out->source_end = p->source_hw;
 	int64_t unread = p->source_hw - later(offset, runs_src_end(p->runs));
 	out->unread = unread > 0 ? unread : 0;
+}
+
+/* ---- by the reverse link's tables ---- */
+
+/* Has the target still the topic that was copied to here? */
+static bool same_topic(const struct groups *g, const struct group_topic *t, int32_t partition,
+		       const struct run_entry *e)
+{
+	const struct client_topic *c = client_topic(g->link->target_client, t->target);
+	if (c == NULL || c->error != ERR_OK || partition >= c->partitions_n)
+		return false;
+	return uuid_is_zero(&c->id) || uuid_is_zero(&e->info.topic_id) ||
+	       uuid_eq(&c->id, &e->info.topic_id);
+}
+
+static const struct run_entry *by_reverse(const struct groups *g, const struct group_topic *t,
+					  int32_t partition, int64_t offset,
+					  struct group_translation *out)
+{
+	const struct reverse *r = reverse_of(g);
+	const struct run_entry *e = NULL;
+	struct runs_answer a;
+	out->skip = GROUP_SKIP_REVERSE_UNKNOWN;
+	if (r != NULL && reverse_ready(r, NULL))
+		e = reverse_entry(r, t->target, partition);
+	if (e == NULL || !runs_backward(e->runs, offset, &a))
+		return NULL;
+	out->skip = same_topic(g, t, partition, e) ? GROUP_SKIP_NONE : GROUP_SKIP_DOUBTFUL;
+	if (out->skip != GROUP_SKIP_NONE) {
+		out->why = "the target does not have the topic, or not the one that was copied";
+		return NULL;
+	}
+	out->offset = a.offset;
+	out->exact = a.exact;
+	out->max_behind = a.max_behind;
+	out->pending = a.pending;
+	return e;
+}
+
+/* ---- by both ---- */
+
+static bool answer_both(const struct runs *own, const struct runs *reverse, bool quiet,
+			int64_t offset, struct runs_answer *a, struct runs_answer *b)
+{
+	if (!runs_forward(own, offset, a) || !runs_backward(reverse, offset, b))
+		return false;
+	/* What this link copies next lands behind all that is known to be there. */
+	if (quiet && offset >= runs_src_end(own))
+		a->offset = later(a->offset, runs_src_end(reverse));
+	return true;
+}
+
+bool group_translate_both(const struct runs *own, const struct runs *reverse, bool quiet,
+			  int64_t offset, struct group_translation *out)
+{
+	struct runs_answer a, b, first;
+	if (!answer_both(own, reverse, quiet, offset, &a, &b))
+		return false;
+	bool clear = true;
+	int64_t apart = 0;
+	if (a.offset < b.offset) {
+		apart = b.offset - a.offset;
+		clear = runs_forward(reverse, a.offset, &first) && first.exact &&
+			first.offset >= offset;
+	} else if (b.offset < a.offset) {
+		apart = a.offset - b.offset;
+		clear = runs_backward(own, b.offset, &first) && first.exact &&
+			first.offset >= offset;
+	}
+	out->offset = a.offset < b.offset ? a.offset : b.offset;
+	out->exact = a.exact && b.exact && clear;
+	out->max_behind =
+		out->exact ? 0 : later(a.max_behind, b.max_behind) + (apart > 0 ? apart : 1);
+	out->pending = later(a.pending, b.pending);
+	return true;
+}
+
+void group_translate(const struct groups *g, const struct group_topic *t, int32_t partition,
+		     int64_t offset, struct group_translation *out)
+{
+	struct group_translation reverse = {.source_end = -1};
+	*out = (struct group_translation){.skip = GROUP_SKIP_NOT_READY, .source_end = -1};
+	/* Looked up each time: topics come and go. */
+	const struct topic_entry *own = map_get(g->link->entries, bytes_str(t->source));
+	const struct run_entry *e = t->copy ? by_reverse(g, t, partition, offset, &reverse) : NULL;
+	if (t->copy && own == NULL) {
+		*out = reverse;
+		return;
+	}
+	by_own(own, partition, offset, out);
+	if (out->skip != GROUP_SKIP_NONE || !t->copy)
+		return;
+	if (e == NULL) {
+		*out = reverse;
+		return;
+	}
+	const struct partition *p = own->slots[partition]->p;
+	bool quiet = p->phase == PHASE_COPY && p->in_flight.n == 0 &&
+		     p->src_acked == runs_src_end(p->runs);
+	if (!group_translate_both(p->runs, e->runs, quiet, offset, out))
+		out->skip = GROUP_SKIP_NOT_READY;
 }

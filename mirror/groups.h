@@ -69,8 +69,22 @@ void groups_json(struct groups *g, const char *only, bool positions, bool *first
 /* Append the link's summary in the same way. */
 void groups_summary_json(const struct groups *g, bool *first, struct buf *out);
 
+/* All groups of a link together: positions, and what consumers that move now would meet. */
+struct groups_sums {
+	size_t groups, positions;
+	size_t unknown; /* positions without a translation now */
+	size_t waiting; /* positions that are not on the target as they should be */
+	int64_t lost, repeated, skipped; /* offsets; see /v1/groups in docs/operating.md */
+	int64_t done_ms;                 /* wall: end of the last round without a fault; 0 never */
+	const char *problem; /* of the last round; "" none; lives as long as the link's groups */
+};
+/* False: the link follows no groups. */
+bool groups_sum(struct groups *g, struct groups_sums *out);
+
 struct metrics;
 /* The families farshore_group*, over all links. */
 void groups_metrics(struct link *const *links, size_t n, struct metrics *m);
+/* MM2's checkpoint-latency-ms, for the checkpoints of the last minutes. */
+void groups_mm2_metrics(struct link *const *links, size_t n, struct metrics *m);
 
 #endif

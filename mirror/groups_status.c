@@ -2,6 +2,7 @@
 /* What is said of groups: /v1/groups and metrics. Translations are made when asked for, so that
  * they are those of this moment. */
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/base/mem.h"
@@ -161,7 +162,6 @@ void groups_json(struct groups *g, const char *only, bool positions, bool *first
 {
 	if (g == NULL)
 		return;
-	group_table_resolve(g);
 	if (only != NULL) {
 		struct group *group = group_table_find(g, bytes_str(only));
 		if (group != NULL)
@@ -196,6 +196,34 @@ void groups_summary_json(const struct groups *g, bool *first, struct buf *out)
 	if (j == NULL || json_dump_callback(j, dump, out, JSON_COMPACT) != 0)
 		out->err = out->err == ERR_OK ? ERR_NOMEM : out->err;
 	json_decref(j);
+}
+
+bool groups_sum(struct groups *g, struct groups_sums *out)
+{
+	if (g == NULL)
+		return false;
+	struct sums s = {0};
+	for (size_t i = 0; i < g->all_n; i++) {
+		const struct group *group = g->all[i];
+		for (int32_t k = 0; k < group->positions_n; k++) {
+			struct group_translation t;
+			const struct group_position *p = &group->positions[k];
+			group_translate(g, p->topic, p->partition, p->source, &t);
+			add(&s, p, &t);
+		}
+	}
+	*out = (struct groups_sums){
+		.groups = g->all_n,
+		.positions = g->positions,
+		.unknown = (size_t)s.unknown,
+		.waiting = (size_t)s.waiting,
+		.lost = s.lost,
+		.repeated = s.repeated,
+		.skipped = s.skipped,
+		.done_ms = g->done_ms,
+		.problem = g->problem.text,
+	};
+	return true;
 }
 
 /* ---- metrics ---- */
@@ -291,5 +319,45 @@ void groups_metrics(struct link *const *links, size_t n, struct metrics *m)
 	for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
 		metrics_family(m, families[i].name, families[i].type, families[i].help);
 		family(links, n, m, families[i].fn);
+	}
+}
+
+/*
+ * MM2 keeps a minute of samples for each position, and a position is told when it changes: mostly
+ * there is one sample, and its least, its largest and its mean are that one. It is the time from
+ * when the checkpoint was made to when it was in the log.
+ */
+static void put_latency(struct groups *g, struct metrics *m, const struct metrics_label *l)
+{
+	for (size_t i = 0; i < g->all_n && g->checkpoints != NULL; i++) {
+		const struct group *group = g->all[i];
+		for (int32_t k = 0; k < group->positions_n; k++) {
+			const struct group_position *p = &group->positions[k];
+			int64_t ms = checkpoints_latency_ms(g->checkpoints, p->told_pass);
+			char partition[16];
+			if (ms < 0)
+				continue;
+			snprintf(partition, sizeof partition, "%d", p->partition);
+			metrics_int(m,
+				    METRICS_LABELS(l[0], l[1], {"group", group->name},
+						   {"topic", p->topic->target},
+						   {"partition", partition}),
+				    ms);
+		}
+	}
+}
+
+void groups_mm2_metrics(struct link *const *links, size_t n, struct metrics *m)
+{
+	static const char *const names[] = {
+		"kafka_connect_mirror_mirrorcheckpointconnector_checkpoint_latency_ms",
+		"kafka_connect_mirror_mirrorcheckpointconnector_checkpoint_latency_ms_min",
+		"kafka_connect_mirror_mirrorcheckpointconnector_checkpoint_latency_ms_max",
+		"kafka_connect_mirror_mirrorcheckpointconnector_checkpoint_latency_ms_avg",
+	};
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		metrics_family(m, names[i], METRICS_GAUGE,
+			       "Time that the position's last checkpoint took to be in the log.");
+		family(links, n, m, put_latency);
 	}
 }

@@ -230,6 +230,7 @@ static void on_source_metadata(void *arg)
 	struct link *k = arg;
 	topics_on_metadata(k->topics);
 	two_way_on_metadata(k);
+	groups_on_metadata(k->groups);
 	source_on_metadata(k->source);
 	heartbeats_on_metadata(k->heartbeats, true);
 	offset_syncs_on_metadata(k->syncs, true);

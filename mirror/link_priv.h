@@ -144,13 +144,6 @@ void two_way_on_metadata(struct link *k);
 bool two_way_ready(const struct link *k, struct errmsg *why);
 /* True: batches wait whose origin cannot be asked about; `why`. */
 bool two_way_problem(const struct link *k, struct errmsg *why);
-/*
- * Of a topic that is copied both ways: who has read all below source offset `offset` has read all
- * of the target's own records below `*most`, so a group must not go on there behind it. (Behind
- * what the run table says it must not go on either: the two logs are interleaved in different
- * ways.) False: not known yet.
- */
-bool two_way_bound(const struct link *k, const struct slot *slot, int64_t offset, int64_t *most);
 enum origin_verdict two_way_origin(struct link *k, struct slot *slot, const struct batch_head *h);
 
 /* ---- source.c ---- */

@@ -119,6 +119,16 @@ bool naming_is_cycle(const struct link_config *link, const char *topic)
 	return false;
 }
 
+const char *naming_original(const struct link_config *link, const char *topic)
+{
+	struct bytes alias;
+	const char *original;
+	return is_prefixed(link, topic) && prefix_of(link->separator, topic, &alias, &original) &&
+			       bytes_eq_str(alias, link->target->name)
+		       ? original
+		       : NULL;
+}
+
 bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,
 			  const char *topic)
 {

@@ -39,6 +39,10 @@ bool naming_is_internal(const struct link_config *link, const char *topic);
  * loop. */
 bool naming_is_cycle(const struct link_config *link, const char *topic);
 
+/* The name at the target of a topic that is a copy from there ("west.orders", going to west:
+ * "orders"; MirrorCheckpointTask.renameTopicPartition). NULL: it is none. Within `topic`. */
+const char *naming_original(const struct link_config *link, const char *topic);
+
 /* All rules together: mirror this source topic? */
 bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,
 			  const char *topic);

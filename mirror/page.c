@@ -5,10 +5,12 @@
  */
 #include "mirror/page.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "lib/base/mem.h"
+#include "mirror/groups.h"
 #include "mirror/link_priv.h"
 
 static const char css[] =
@@ -230,11 +232,36 @@ static void put_problems(struct buf *out, struct topic_entry **topics, size_t n)
 	}
 }
 
+/* What consumers would meet that moved now, in a line. */
+static void put_groups(struct buf *out, const struct link *k, int64_t wall)
+{
+	struct groups_sums s;
+	if (!groups_sum(k->groups, &s) || s.groups == 0)
+		return;
+	buf_printf(out,
+		   "<p><a href=/v1/groups>%zu consumer groups</a>, %zu positions, %zu of them not "
+		   "on the target as they should be, %zu not known; if they moved now: %" PRId64
+		   " records lost, %" PRId64 " repeated, %" PRId64 " passed over",
+		   s.groups, s.positions, s.waiting, s.unknown, s.lost, s.repeated, s.skipped);
+	if (s.done_ms > 0) {
+		buf_put_str(out, "; looked at ");
+		put_age(out, wall - s.done_ms);
+		buf_put_str(out, " ago");
+	}
+	buf_put_str(out, "</p>\n");
+	if (s.problem[0] == '\0')
+		return;
+	buf_put_str(out, "<p><b class=bad>Groups</b>: ");
+	page_text(out, s.problem);
+	buf_put_str(out, "</p>\n");
+}
+
 static void put_link(struct buf *out, const struct link *k, int64_t wall)
 {
 	size_t n, room = PAGE_PARTITIONS_MAX;
 	struct topic_entry **topics = link_topics_sorted(k, &n);
 	put_link_head(out, k, wall);
+	put_groups(out, k, wall);
 	put_problems(out, topics, n);
 	if (n == 0)
 		buf_put_str(out, "<p>No topics yet.</p>\n");

@@ -315,8 +315,10 @@ void status_metrics(const struct status_source *s, struct buf *out)
 		metrics_family(&m, families[i].name, families[i].type, families[i].help);
 		for_partitions(s, &m, families[i].fn);
 	}
-	if (s->mm2)
+	if (s->mm2) {
 		status_mm2_metrics(s, &m);
+		groups_mm2_metrics(s->links, s->links_n, &m);
+	}
 }
 
 /* ---- JSON ---- */

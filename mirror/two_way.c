@@ -34,21 +34,6 @@ enum origin_verdict two_way_origin(struct link *k, struct slot *slot, const stru
 	return v;
 }
 
-bool two_way_bound(const struct link *k, const struct slot *slot, int64_t offset, int64_t *most)
-{
-	if (k->reverse == NULL || !reverse_ready(k->reverse, NULL))
-		return false;
-	/* The other link's table: our target's offsets to our source's. It lags, which is safe: it
-	 * says how far the target was copied here at least. */
-	const struct run_entry *x =
-		reverse_entry(k->reverse, slot->topic->source_name, slot->p->index);
-	struct runs_answer a;
-	if (x == NULL || !runs_backward(x->runs, offset, &a))
-		return false;
-	*most = a.offset;
-	return true;
-}
-
 static void on_reverse(void *arg)
 {
 	struct link *k = arg;

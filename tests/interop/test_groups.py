@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """Consumer groups go on at the target with exactly the record that comes next: M7."""
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from conftest import Pair, Topic
 from harness.client import Client, Record, numbered
 from harness.compare import assert_same
 from harness.groups import Committed, Groups, Log, Offsets
+from harness.mirror import Mirror, mm2_properties
 from harness.process import wait_for
 from test_copy import UNCOMPACTED, cleaned
 
@@ -57,61 +61,246 @@ def with_holes(pair: Pair, name: str) -> None:
     assert sum(b.offset != a.offset + 1 for a, b in zip(kept, kept[1:])) > 100
 
 
-def check_every_offset(
-    source: Client, target: Client, topic: str, groups: dict[str, int], moved: dict[str, Offsets]
+Commits = dict[str, dict[tuple[str, int], int]]
+
+
+def every_offset(prefix: str, ends: dict[str, int], begin: dict[str, int]) -> Commits:
+    """A group for each offset, with a position in each topic that has such an offset."""
+    commits: Commits = {}
+    for offset in range(min(begin.values()), max(ends.values()) + 1):
+        places = {(t, 0): offset for t, end in ends.items() if begin[t] <= offset <= end}
+        if places:
+            commits[f"{prefix}-at-{offset}"] = places
+    return commits
+
+
+def wait_moved(groups: Groups, commits: Commits, names: dict[str, str]) -> dict[str, Offsets]:
+    """The groups' offsets at the other cluster, once each has all of its positions there."""
+    found: dict[str, Offsets] = {}
+
+    def probe() -> bool:
+        found.update(groups.offsets(commits))
+        return all(
+            {(names[t], p) for t, p in places} <= found[group].keys()
+            for group, places in commits.items()
+        )
+
+    wait_for("the groups at the other cluster", probe, 60, every=0.5)
+    return found
+
+
+def check_next(here: Log, there: Log, offsets: dict[str, int], moved: dict[str, Committed]) -> None:
+    """Each group reads next at the other cluster what it reads next here."""
+    wrong = [
+        (offset, moved[group].offset)
+        for group, offset in offsets.items()
+        if here.next(offset) != there.next(moved[group].offset)
+    ]
+    assert not wrong, f"{len(wrong)} of {len(offsets)} are wrong, the first {wrong[:5]}"
+
+
+def check_all(
+    here: Client,
+    there: Client,
+    names: dict[str, str],
+    commits: Commits,
+    moved: dict[str, Offsets],
 ) -> None:
-    """Each group reads next at the target what it reads next at the source."""
-    at_source, at_target = Log(source.records(topic)), Log(target.records(f"east.{topic}"))
-    wrong = []
-    for group, offset in groups.items():
-        committed = moved[group].get((f"east.{topic}", 0))
-        if committed is None:
-            wrong.append((offset, None))
-        elif at_source.next(offset) != at_target.next(committed.offset):
-            wrong.append((offset, committed.offset))
-    assert not wrong, f"{topic}: {len(wrong)} of {len(groups)} are wrong, the first {wrong[:5]}"
+    for topic, other in names.items():
+        at = {g: places[(topic, 0)] for g, places in commits.items() if (topic, 0) in places}
+        assert len(at) > 100
+        check_next(
+            Log(here.records(topic)),
+            Log(there.records(other)),
+            at,
+            {group: moved[group][(other, 0)] for group in at},
+        )
+
+
+def more_of_all(pair: Pair, plain: str, txn: str, holes: str) -> None:
+    pair.source.produce(plain, numbered(300, start=5000))
+    for number in range(20):
+        records = [Record(b"k", b"later %d" % (number * 50 + i)) for i in range(13)]
+        pair.source.transaction(txn, records, commit=number % 2 == 0)
+    pair.source.produce(holes, numbered(200, start=90_000))
 
 
 def test_every_offset(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
-    """Groups at every offset of a plain, a transactional and a compacted topic."""
+    """Groups at every offset of a plain, a transactional and a compacted topic; F1: and after the
+    mirror was killed."""
     plain, txn, holes = topic("plain"), topic("txn"), topic("holes")
     pair.source.create_topic(plain)
     pair.source.produce(plain, numbered(1000), batch_num_messages=7)
     transactional(pair, txn)
     with_holes(pair, holes)
-    names = {t: {} for t in (plain, txn, holes)}
+    names = {t: f"east.{t}" for t in (plain, txn, holes)}
+    begin = {t: 0 for t in names}
     ends = {t: pair.source.offsets(t)[1] for t in names}
-    commits: dict[str, dict[tuple[str, int], int]] = {}
-    for offset in range(max(ends.values()) + 1):
-        group = f"{plain}-at-{offset}"
-        commits[group] = {}
-        for t, end in ends.items():
-            if offset <= end:
-                commits[group][(t, 0)] = offset
-                names[t][group] = offset
+    commits = every_offset(plain, ends, begin)
     groups[0].commit(commits)
-    more = {**SYNC, **UNCOMPACTED, "groups": f"{plain}-at-.*"}
-    with pair.mirror(f"{plain},{txn},{holes}", more=more):
-        for t in names:
+    mirror = pair.mirror(
+        f"{plain},{txn},{holes}", more={**SYNC, **UNCOMPACTED, "groups": f"{plain}-.*"}
+    )
+    with mirror:
+        moved = wait_moved(groups[1], commits, names)
+        check_all(pair.source, pair.target, names, commits, moved)
+        assert all(c.leader_epoch == -1 for found in moved.values() for c in found.values())
+        mirror.kill()
+    more_of_all(pair, plain, txn, holes)
+    ends = {t: pair.source.offsets(t)[1] for t in names}
+    late = every_offset(f"{plain}-late", ends, {t: ends[t] - 300 for t in names})
+    groups[0].commit(late)
+    moves = {g: {k: v + 1 for k, v in places.items()} for g, places in list(commits.items())[::3]}
+    groups[0].commit(moves)
+    with mirror:
+        moved = wait_moved(groups[1], late, names)
+        check_all(pair.source, pair.target, names, late, moved)
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.5)
+    commits.update(moves)
+    check_all(pair.source, pair.target, names, commits, groups[1].offsets(commits))
+
+
+def in_step(mirror: Mirror) -> bool:
+    _, text = mirror.get("/v1/groups?positions=no")
+    return all(g["waiting"] == 0 and g["unknown"] == 0 for g in json.loads(text)["groups"])
+
+
+def test_every_offset_back(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """Failback: groups at every offset of the copies go on in the originals."""
+    plain, txn = topic("plain"), topic("txn")
+    pair.source.create_topic(plain)
+    pair.source.produce(plain, numbered(500), batch_num_messages=7)
+    transactional(pair, txn)
+    more = {
+        **SYNC,
+        "west->east.enabled": "true",
+        "west->east.topics": "none",
+        "east->west.groups": "none",
+        "west->east.groups": f"{plain}-.*",
+    }
+    names = {f"east.{t}": t for t in (plain, txn)}
+    mirror = pair.mirror(f"{plain},{txn}", more=more)
+    with mirror:
+        for t in (plain, txn):
             assert_same(pair.source, t, pair.target, f"east.{t}")
-        last = f"{plain}-at-{max(ends.values())}"
+        ends = {t: pair.target.offsets(t)[1] for t in names}
+        commits = every_offset(plain, ends, {t: 0 for t in names})
+        groups[1].commit(commits)
+        moved = wait_moved(groups[0], commits, names)
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.5)
+    check_all(pair.target, pair.source, names, commits, groups[0].offsets(commits))
+    assert moved.keys() == commits.keys()
 
-        def synced() -> bool:
-            return all(
-                len(groups[1].group(g)) == len(commits[g]) for g in (last, f"{plain}-at-0")
-            )
 
-        wait_for("the groups at the target", synced, 30)
+def test_the_targets_own(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """A group with members at the target is left alone; positions never go back; metadata go
+    along; what is excluded stays."""
+    name, there = topic(), f"east.{topic()}"
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(100))
+    at = (name, 0)
+    more = {**SYNC, "groups": f"{name}-.*", "groups.exclude": ".*-not"}
+    with pair.mirror(name, more=more) as mirror:
+        assert_same(pair.source, name, pair.target, there)
+        groups[1].commit({f"{name}-ahead": {(there, 0): 30}})
+        groups[0].commit(
+            {
+                f"{name}-g": {at: Committed(40, "note", 3)},
+                f"{name}-busy": {at: 60},
+                f"{name}-ahead": {at: 10},
+                f"{name}-not": {at: 10},
+            }
+        )
+        wait_for("g", lambda: groups[1].group(f"{name}-g") != {}, 30)
+        assert groups[1].group(f"{name}-g") == {(there, 0): Committed(40, "note", -1)}
+        assert groups[1].group(f"{name}-not") == {}
+        assert groups[1].group(f"{name}-ahead") == {(there, 0): Committed(30)}
+        wait_for("busy", lambda: groups[1].group(f"{name}-busy") != {}, 30)
+        consumer = Consumer(
+            {
+                **pair.target.config,
+                "group.id": f"{name}-busy",
+                "enable.auto.commit": False,
+                "auto.offset.reset": "error",
+            }
+        )
+        consumer.subscribe([there])
+        message = wait_for("a record", lambda: consumer.poll(1), 30)
+        assert message.offset() == 60  # just where it was at the source
+        groups[0].commit({f"{name}-busy": {at: 90}})
+        wait_for("it is seen", lambda: position(mirror, f"{name}-busy")["problem"] != "", 15)
+        assert position(mirror, f"{name}-busy")["problem"] == "target_active"
+        consumer.commit(offsets=[TopicPartition(there, 0, 70)], asynchronous=False)
+        consumer.close()
         wait_for(
-            "all of them",
-            lambda: all(
-                len(found) == len(commits[g])
-                for g, found in groups[1].offsets(commits).items()
-            ),
+            "the group, when its members left",
+            lambda: groups[1].group(f"{name}-busy")[(there, 0)].offset == 90,
             30,
         )
-    moved = groups[1].offsets(commits)
-    for t, at in names.items():
-        check_every_offset(pair.source, pair.target, t, at, moved)
-    assert all(c.leader_epoch == -1 for found in moved.values() for c in found.values())
-    assert sum(len(found) for found in moved.values()) == sum(len(c) for c in commits.values())
+        assert position(mirror, f"{name}-ahead")["problem"] == "target_ahead"
+        assert position(mirror, f"{name}-ahead")["skipped"] == 20
+        # Reset at the source, and nobody asked to follow.
+        groups[0].commit({f"{name}-g": {at: 5}})
+        wait_for("it is seen", lambda: position(mirror, f"{name}-g")["problem"] == "rewound", 15)
+        assert groups[1].group(f"{name}-g")[(there, 0)].offset == 40
+
+
+def position(mirror: Mirror, group: str) -> dict[str, Any]:
+    status, text = mirror.get(f"/v1/groups?group={group}")
+    assert status == 200
+    (found,) = json.loads(text)["groups"]
+    return found["positions"][0]
+
+
+def test_rewinds_and_deletion(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """follow_rewinds: a group that was reset at the source is at the target too; group_deletion."""
+    name, there = topic(), f"east.{topic()}"
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(100))
+    at = (name, 0)
+    groups[0].commit({f"{name}-back": {at: 80}, f"{name}-gone": {at: 20}, f"{name}-own": {at: 20}})
+    props = mm2_properties(pair.east, pair.west, name, more={**SYNC, "groups": f"{name}-.*"})
+    sets = ("links.east->west.follow_rewinds=true", "links.east->west.group_deletion=delete")
+    mirror = Mirror(pair.folder, props, *sets)
+    pair.mirrors.append(mirror)
+    with mirror:
+        for group, offset in (("back", 80), ("gone", 20), ("own", 20)):
+            wait_offset(groups[1], f"{name}-{group}", there, offset)
+        groups[0].commit({f"{name}-back": {at: 30}})
+        wait_offset(groups[1], f"{name}-back", there, 30)
+        # Somebody used this one at the target: it is theirs.
+        groups[1].commit({f"{name}-own": {(there, 0): 25}})
+        for group in ("gone", "own"):
+            pair.source.admin.delete_consumer_groups([f"{name}-{group}"])[
+                f"{name}-{group}"
+            ].result(30)
+        mirror.wait_log(rf"event=group_deleted .*group={name}-gone ")
+        mirror.wait_log(rf"event=group_gone .*group={name}-own at_target=kept")
+    assert f"{name}-gone" not in groups[1].listed()
+    assert groups[1].group(f"{name}-own")[(there, 0)].offset == 25
+
+
+def wait_offset(groups: Groups, group: str, topic: str, offset: int) -> None:
+    wait_for(
+        f"{group} at {offset}",
+        lambda: groups.group(group).get((topic, 0), Committed(-1)).offset == offset,
+        30,
+    )
+
+
+def test_past_the_mirrored_end(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """A group that read records which are not mirrored yet: clamped, then completed."""
+    pair.need_transactions()
+    name, there = topic(), f"east.{topic()}"
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(10))
+    with pair.mirror(name, more={**SYNC, "groups": f"{name}-.*"}) as mirror:
+        assert_same(pair.source, name, pair.target, there)
+        with pair.source.open_transaction(name, numbered(10, start=10)) as transaction:
+            groups[0].commit({f"{name}-g": {(name, 0): 15}})
+            wait_offset(groups[1], f"{name}-g", there, 10)
+            seen = position(mirror, f"{name}-g")
+            assert (seen["target_position"], seen["pending"], seen["exact"]) == (10, 5, True)
+            transaction.commit_transaction(30)
+        wait_offset(groups[1], f"{name}-g", there, 15)
+        assert position(mirror, f"{name}-g")["pending"] == 0

@@ -213,13 +213,48 @@ static void the_offset_syncs_topic(void **state)
 	assert_int_equal(naming_offset_syncs_topic(&l, alias, out), ERR_LIMIT);
 }
 
+static void the_checkpoints_topic(void **state)
+{
+	(void)state;
+	struct link_config l = link_of(POLICY_DEFAULT, ".");
+	char out[TOPIC_NAME_MAX + 1];
+	assert_int_equal(naming_checkpoints_topic(&l, out), ERR_OK);
+	assert_string_equal(out, "us-west.checkpoints.internal");
+	l.separator = "__";
+	assert_int_equal(naming_checkpoints_topic(&l, out), ERR_OK);
+	assert_string_equal(out, "us-west__checkpoints__internal");
+	l.internal_separator = false;
+	assert_int_equal(naming_checkpoints_topic(&l, out), ERR_OK);
+	assert_string_equal(out, "us-west.checkpoints.internal");
+}
+
+/* A copy of the target's own topic, by its name. */
+static void originals(void **state)
+{
+	(void)state;
+	struct link_config l = link_of(POLICY_DEFAULT, ".");
+	assert_string_equal(naming_original(&l, "us-east.orders"), "orders");
+	assert_string_equal(naming_original(&l, "us-east.eu.orders"), "eu.orders");
+	assert_null(naming_original(&l, "orders"));
+	assert_null(naming_original(&l, "us-west.orders"));
+	/* It came over a third cluster: the target has it under another name, if at all. */
+	assert_null(naming_original(&l, "eu.us-east.orders"));
+	l = link_of(POLICY_IDENTITY, ".");
+	assert_null(naming_original(&l, "us-east.orders"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(remote_names),           cmocka_unit_test(names_have_kafkas_limit),
-		cmocka_unit_test(internal_topics),        cmocka_unit_test(cycles),
-		cmocka_unit_test(all_rules_together),     cmocka_unit_test(the_runs_topic),
+		cmocka_unit_test(remote_names),
+		cmocka_unit_test(names_have_kafkas_limit),
+		cmocka_unit_test(internal_topics),
+		cmocka_unit_test(cycles),
+		cmocka_unit_test(all_rules_together),
+		cmocka_unit_test(the_runs_topic),
 		cmocka_unit_test(the_offset_syncs_topic),
+		cmocka_unit_test(the_checkpoints_topic),
+		cmocka_unit_test(originals),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -329,34 +329,6 @@ static void reads_no_more_of_the_target_than_needed(void **state)
 	}
 }
 
-/* Where a group may go on: not behind our copies, nor behind the target's own records. */
-static void bounds_positions_of_groups(void **state)
-{
-	struct pair p;
-	int64_t most;
-	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
-	model_append(&p.source, "t", 0, 20);
-	pair_start(&p);
-	pair_wait(&p, at_end, STEP_MS);
-	const struct slot *slot = first_slot(&p);
-	assert_false(
-		two_way_bound(p.link, slot, 3, &most)); /* nothing of it was ever copied here */
-	/* The target's 0..3 stand at 10..13 here. */
-	store_run(&p, 10, 4, OTHER);
-	wanted = 14;
-	pair_wait(&p, table_read, STEP_MS);
-	const int64_t bounds[][2] = {{0, 0}, {10, 0}, {12, 2}, {14, 4}, {20, 4}};
-	for (size_t i = 0; i < sizeof bounds / sizeof *bounds; i++) {
-		assert_true(two_way_bound(p.link, slot, bounds[i][0], &most));
-		assert_int_equal(most, bounds[i][1]);
-	}
-	pair_stop(&p);
-	pair_fini(&p);
-}
-
 /* Where others write although nobody said so, until somebody says so. */
 static void a_partition_can_be_shared_later(void **state)
 {
@@ -446,7 +418,6 @@ int main(int argc, char **argv)
 		cmocka_unit_test(runs_tell_as_well),
 		cmocka_unit_test(writes_among_others),
 		cmocka_unit_test(reads_no_more_of_the_target_than_needed),
-		cmocka_unit_test(bounds_positions_of_groups),
 		cmocka_unit_test(a_partition_can_be_shared_later),
 		cmocka_unit_test(follows_the_tables),
 		cmocka_unit_test(id_sets),
