@@ -168,7 +168,7 @@ static struct runs_past end_of(const struct runs_past *past, const struct run *r
 		end.src = runs[0].src;
 		end.dst = runs[0].dst;
 	}
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n && past->n != RUNS_UNCOUNTED; i++)
 		end.n += runs[i].n;
 	if (n > 0) {
 		end.src_end = runs[n - 1].src + runs[n - 1].n;
@@ -230,7 +230,7 @@ static struct chain_link *link_before(const struct chain *c, const struct chain_
 {
 	const struct runs_past *past = &link->info.past;
 	struct chain_link *best = NULL;
-	if (past->n <= 0)
+	if (past->n == 0)
 		return NULL;
 	for (size_t i = 0; i < c->links_n && &c->links[i] < link; i++) {
 		struct chain_link *l = &c->links[i];
@@ -289,7 +289,7 @@ static enum err table_build(struct chain *c)
 static bool table_continues(struct chain *c, const struct block_info *info)
 {
 	struct runs_past have;
-	if (c->newest < 0 || info->first_src < c->newest || info->past.n <= 0 ||
+	if (c->newest < 0 || info->first_src < c->newest || info->past.n == 0 ||
 	    !topic_eq(&c->info.topic_id, &info->topic_id))
 		return false;
 	if (info->first_src == c->newest)

@@ -115,8 +115,10 @@ enum err runs_begin(struct runs *r, int64_t src, int64_t dst)
 /* Also bounds all that is computed from these numbers. */
 bool runs_past_possible(const struct runs_past *p)
 {
-	if (p->src < 0 || p->dst < 0 || p->n < 0 || p->src_end < p->src || p->dst_end < p->dst)
+	if (p->src < 0 || p->dst < 0 || p->src_end < p->src || p->dst_end < p->dst)
 		return false;
+	if (p->n < 0)
+		return p->n == RUNS_UNCOUNTED;
 	int64_t src_span = p->src_end - p->src;
 	int64_t dst_span = p->dst_end - p->dst;
 	if (p->n <= 1)
@@ -129,7 +131,7 @@ enum err runs_restore(struct runs *r, const struct runs_past *past)
 	if (!runs_is_new(r) || !runs_past_possible(past))
 		return ERR_MALFORMED;
 	r->past = *past;
-	r->tail_before = past->n;
+	r->tail_before = past->n > 0 ? past->n : 0;
 	r->src_end = past->src_end;
 	r->dst_end = past->dst_end;
 	return ERR_OK;
@@ -237,7 +239,8 @@ static void past_add(struct runs *r, const struct run *run)
 	}
 	r->past.src_end = run->src + run->n;
 	r->past.dst_end = run->dst + run->n;
-	r->past.n += run->n;
+	if (r->past.n != RUNS_UNCOUNTED)
+		r->past.n += run->n;
 }
 
 /* Forget runs from the front until the index moves on to chunk `n`. */
@@ -390,7 +393,7 @@ static void runs_cut_runs(struct runs *r, bool by_dst, int64_t end)
 static void runs_cut_past(struct runs *r, bool by_dst, int64_t end)
 {
 	struct runs_past *p = &r->past;
-	if (p->n > 0 && end > side(by_dst, p->src, p->dst) &&
+	if (p->n != 0 && end > side(by_dst, p->src, p->dst) &&
 	    end < side(by_dst, p->src_end, p->dst_end)) {
 		runs_reset(r);
 		return;
@@ -580,6 +583,22 @@ void runs_past_at(const struct runs *r, size_t i, struct runs_past *out)
 		out->n += run.n;
 	out->src_end = run.src + run.n;
 	out->dst_end = run.dst + run.n;
+	if (r->past.n == RUNS_UNCOUNTED) {
+		out->src = r->past.src;
+		out->dst = r->past.dst;
+		out->n = RUNS_UNCOUNTED;
+	}
+}
+
+/* Below the end of a past that nobody counted: anywhere from its start on, up to the first record
+ * that is known. */
+static void answer_uncounted(const struct runs *r, bool by_dst, struct runs_answer *out)
+{
+	bool any = runs_count(r) > 0;
+	struct run first = any ? runs_at(r, 0) : (struct run){.src = r->src_end, .dst = r->dst_end};
+	out->offset = side(by_dst, r->past.dst, r->past.src);
+	out->max_behind = side(by_dst, first.dst, first.src) - out->offset;
+	out->exact = out->max_behind == 0;
 }
 
 /*
@@ -617,6 +636,10 @@ static bool runs_lookup(const struct runs *r, bool by_dst, int64_t x, struct run
 		return true;
 	}
 	const struct runs_past *p = &r->past;
+	if (p->n == RUNS_UNCOUNTED && x < side(by_dst, p->src_end, p->dst_end)) {
+		answer_uncounted(r, by_dst, out);
+		return true;
+	}
 	if (p->n > 0 && x <= side(by_dst, p->src, p->dst)) {
 		out->offset = side(by_dst, p->dst, p->src);
 		return true;

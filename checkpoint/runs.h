@@ -25,11 +25,14 @@ struct run {
 /* What was mirrored before a place in the table: all that is kept of runs that were forgotten. */
 struct runs_past {
 	int64_t src, dst; /* n > 0: the first record ever mirrored; n == 0: where the copy began; -1
-			     unknown */
+			     unknown. RUNS_UNCOUNTED: nothing was mirrored to below dst */
 	int64_t src_end, dst_end; /* ends of the last run before the place, exclusive; n == 0: as
 				     src, dst */
-	int64_t n;                /* records mirrored before the place */
+	int64_t n; /* records mirrored before the place; RUNS_UNCOUNTED: some, nobody knows which
+		      (another program copied them): all between the starts and the ends is
+		      possible */
 };
+enum { RUNS_UNCOUNTED = -1 };
 
 struct runs;
 

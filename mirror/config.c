@@ -212,6 +212,8 @@ static enum err keep(struct load *l, const struct mirror_draft *m)
 		/* An MM2 that is to run flows to the target alone does not run the flow back. */
 		if (l->src->mm2 && !is_target_wanted(l->src, links[i].source->name))
 			links[i].emit_heartbeats_at_source = false;
+		if (links[i].take_over < l->src->take_over)
+			links[i].take_over = l->src->take_over;
 	}
 	out->clusters = clusters;
 	out->clusters_n = l->clusters_n;

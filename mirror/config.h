@@ -17,6 +17,7 @@
 enum mirror_two_way { TWO_WAY_AUTO, TWO_WAY_ON, TWO_WAY_OFF };
 
 enum mirror_policy { POLICY_DEFAULT, POLICY_IDENTITY, POLICY_LEGACY };
+enum mirror_take_over { TAKE_OVER_NO, TAKE_OVER_POSITIONS, TAKE_OVER_RUNS };
 
 /* How to reach one cluster. */
 struct cluster_config {
@@ -73,8 +74,11 @@ struct link_config {
 	int16_t offset_syncs_replication_factor;
 	bool paused;       /* begins held: see link_hold */
 	bool start_latest; /* where a partition without a position starts: false: earliest */
-	int32_t max_request_bytes; /* of one produce request */
-	int32_t max_in_flight;     /* produce requests per target broker */
+	/* What to do with a partition that has no run table here, but records on the target. */
+	enum mirror_take_over take_over;
+	const char *take_over_offsets; /* topic of MM2's stored positions; "": MM2's default */
+	int32_t max_request_bytes;     /* of one produce request */
+	int32_t max_in_flight;         /* produce requests per target broker */
 	int64_t delivery_timeout_ms;
 	size_t runs_budget;                  /* bytes of memory for one partition's run table */
 	const char *groups, *groups_exclude; /* comma lists of patterns; groups "" or NULL: none */
@@ -124,6 +128,7 @@ struct config_source {
 	const char *const *
 		only_targets; /* MM2's --clusters: only flows whose target is listed; n == 0: all */
 	size_t only_targets_n;
+	enum mirror_take_over take_over; /* for all links, unless they ask for more themselves */
 };
 
 /*

@@ -22,6 +22,7 @@ static const char *const defaults_from[] = {"target", "source", NULL};
 static const char *const locations[] = {"target", "source", NULL};
 static const char *const group_deletion[] = {"keep", "delete", NULL};
 static const char *const starts[] = {"earliest", "latest", NULL};
+static const char *const take_overs[] = {"no", "positions", "runs", NULL};
 
 /* clang-format off */
 static const struct config_row rows[] = {
@@ -160,6 +161,10 @@ static const struct config_row rows[] = {
 	 .help = "Copy nothing until resumed; POST /v1/links/NAME/pause does it while the mirror runs."},
 	{LINK(link.start_latest), .key = "start", .type = CONFIG_ENUM, .words = starts, .def = "earliest",
 	 .help = "Where to begin with a partition that has no position yet."},
+	{LINK(link.take_over), .key = "take_over", .type = CONFIG_ENUM, .words = take_overs, .def = "no",
+	 .help = "Go on in topics that MirrorMaker 2 filled (--take-over); runs: old offsets exactly, too (--recover-runs)."},
+	{LINK(link.take_over_offsets), .key = "take_over_offsets", .type = CONFIG_STRING, .def = "",
+	 .help = "Topic on the target with MM2's positions; if empty, mm2-offsets.SOURCE.internal."},
 	{LINK(link.max_request_bytes), .key = "max_request", .type = CONFIG_BYTES,
 	 .min = KIB, .max = GIB, .def = "1 MiB",
 	 .help = "Size of one produce request; a larger batch goes alone."},

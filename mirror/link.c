@@ -20,6 +20,7 @@
 #include "mirror/heartbeats.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
+#include "mirror/takeover.h"
 
 enum {
 	TICK_MS = 1000,
@@ -111,6 +112,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.source_topic = t->source_name,
 		.target_topic = t->target_name,
 		.start_latest = k->config->start_latest,
+		.take_over = k->config->take_over != TAKE_OVER_NO,
 		.read_committed = k->config->source->read_committed,
 		.two_way = k->config->two_way,
 		.target_max_batch = DEFAULT_MAX_BATCH,
@@ -303,6 +305,7 @@ static void on_tick(void *arg)
 	struct link *k = arg;
 	source_tick(k->source);
 	sender_tick(k->sender);
+	takeover_tick(k->takeover);
 	link_judge(k);
 	loop_timer_set(k->tick, TICK_MS);
 }
@@ -324,6 +327,8 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 		e = heartbeats_new(k, &k->heartbeats);
 	if (e == ERR_OK)
 		e = offset_syncs_new(k, &k->syncs);
+	if (e == ERR_OK)
+		e = takeover_new(k, &k->takeover);
 	if (e != ERR_OK)
 		return errmsg_set(why, e, "link %s: %s", k->config->name, err_text(e));
 	e = groups_new(k, &k->groups, why);
@@ -491,7 +496,8 @@ static void forget_slots(struct link *k)
 {
 	size_t at = 0;
 	void *v;
-	while (k->entries != NULL && k->gaps != NULL && map_next(k->entries, &at, NULL, &v)) {
+	while (k->entries != NULL && k->gaps != NULL && k->takeover != NULL &&
+	       map_next(k->entries, &at, NULL, &v)) {
 		struct topic_entry *t = v;
 		for (int32_t i = 0; i < t->slots_n; i++) {
 			sender_forget(k->sender, t->slots[i]);
@@ -499,6 +505,7 @@ static void forget_slots(struct link *k)
 			journal_forget(k->journal, t->slots[i]);
 			offset_syncs_forget(k->syncs, t->slots[i]);
 			gaps_forget(k->gaps, t->slots[i]);
+			takeover_forget(k->takeover, t->slots[i]);
 			loop_timer_stop(t->slots[i]->retry);
 		}
 	}
@@ -528,6 +535,7 @@ void link_free(struct link *k)
 	groups_free(k->groups);
 	gaps_free(k->gaps);
 	policies_free(k->policies);
+	takeover_free(k->takeover);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))

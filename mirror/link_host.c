@@ -7,6 +7,7 @@
 #include "mirror/gaps.h"
 #include "mirror/link_priv.h"
 #include "mirror/rebatch_task.h"
+#include "mirror/takeover.h"
 #include "mirror/target_reader.h"
 
 enum {
@@ -145,6 +146,40 @@ static enum origin_verdict host_origin(void *ctx, struct partition *p, const str
 	return two_way_origin(ctx, slot_of(p), h);
 }
 
+static void on_committed_read(void *arg, enum err e, const struct target_records *r)
+{
+	struct slot *slot = arg;
+	struct link *k = slot->topic->link;
+	k->calls--;
+	k->last_progress_ms = loop_now_ms(k->loop);
+	partition_on_takeover_read(slot->p, e, r);
+}
+
+static bool host_read_committed(void *ctx, struct partition *p, int64_t offset)
+{
+	struct link *k = ctx;
+	struct slot *slot = slot_of(p);
+	if (target_read_committed(k->target_client, slot->topic->target_name, p->index, offset,
+				  on_committed_read, slot) != ERR_OK) {
+		loop_timer_set(slot->retry, RETRY_MS);
+		return false;
+	}
+	k->calls++;
+	return true;
+}
+
+static bool host_takeover_begin(void *ctx, struct partition *p, struct takeover_words *out)
+{
+	struct link *k = ctx;
+	return takeover_begin(k->takeover, slot_of(p), out);
+}
+
+static void host_takeover_end(void *ctx, struct partition *p, const struct retrace_result *result)
+{
+	struct link *k = ctx;
+	takeover_end(k->takeover, slot_of(p), result);
+}
+
 static void host_retry_in(void *ctx, struct partition *p, int64_t ms)
 {
 	(void)ctx;
@@ -224,6 +259,9 @@ const struct partition_host link_host = {
 	.count = host_count,
 	.read_target = host_read_target,
 	.origin = host_origin,
+	.read_committed = host_read_committed,
+	.takeover_begin = host_takeover_begin,
+	.takeover_end = host_takeover_end,
 	.retry_in = host_retry_in,
 	.refresh = host_refresh,
 	.record = host_record,

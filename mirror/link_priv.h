@@ -27,6 +27,7 @@ struct journal;
 struct heartbeats;
 struct groups;
 struct gaps;
+struct takeover;
 struct fetch_lane;
 struct send_lane;
 
@@ -73,6 +74,11 @@ struct slot {
 	/* link_host.c: it was copying since the process started, and nothing threw doubt on its run
 	 * table since */
 	bool settled;
+
+	/* takeover.c */
+	struct slot *takeover_next;
+	bool takeover_waits;   /* in its line */
+	size_t takeover_bytes; /* granted for the walk */
 };
 
 struct topic_entry {
@@ -112,6 +118,7 @@ struct link {
 	struct groups *groups; /* NULL: none are followed */
 	struct heartbeats *heartbeats;
 	struct offset_syncs *syncs; /* NULL: none are written */
+	struct takeover *takeover;
 	struct loop_timer *tick, *load_retry;
 	struct errmsg load_problem;
 	unsigned load_attempt;

@@ -24,6 +24,8 @@ static const char usage[] =
 	"(repeatable)\n"
 	"  --clusters ALIAS    run only the links whose target is ALIAS (repeatable; MirrorMaker "
 	"2's --clusters)\n"
+	"  --take-over         go on in target topics that MirrorMaker 2 filled, where it stopped\n"
+	"  --recover-runs      the same, and translate old offsets exactly: compares all records\n"
 	"  --check-config      check the configuration, print what is in force, and exit\n"
 	"  --help-config       print every setting with its type, range, default and meaning\n"
 	"  --version           print the version\n"
@@ -46,6 +48,8 @@ enum {
 	OPT_CONFIG,
 	OPT_SET,
 	OPT_CLUSTERS,
+	OPT_TAKE_OVER,
+	OPT_RECOVER_RUNS,
 	OPT_CHECK,
 	OPT_HELP_CONFIG,
 	OPT_VERSION,
@@ -57,6 +61,8 @@ static const struct option options[] = {
 	{"config", required_argument, NULL, OPT_CONFIG},
 	{"set", required_argument, NULL, OPT_SET},
 	{"clusters", required_argument, NULL, OPT_CLUSTERS},
+	{"take-over", no_argument, NULL, OPT_TAKE_OVER},
+	{"recover-runs", no_argument, NULL, OPT_RECOVER_RUNS},
 	{"check-config", no_argument, NULL, OPT_CHECK},
 	{"help-config", no_argument, NULL, OPT_HELP_CONFIG},
 	{"version", no_argument, NULL, OPT_VERSION},
@@ -90,6 +96,13 @@ static int take_option(struct arguments *a, int opt)
 		if (a->source.only_targets_n == TARGETS_MAX)
 			return bad_usage("too many --clusters");
 		a->targets[a->source.only_targets_n++] = optarg;
+		return -1;
+	case OPT_TAKE_OVER:
+		if (a->source.take_over == TAKE_OVER_NO)
+			a->source.take_over = TAKE_OVER_POSITIONS;
+		return -1;
+	case OPT_RECOVER_RUNS:
+		a->source.take_over = TAKE_OVER_RUNS;
 		return -1;
 	case OPT_CHECK:
 		a->check = true;

@@ -65,6 +65,8 @@ void partition_free(struct partition *p)
 	align_free(p->align);
 	partition_policy_forget(p);
 	partition_suspect_free(p);
+	partition_takeover_leave(p);
+	mem_free(p->takeover);
 	runs_free(p->runs);
 	meter_free(p->meter);
 	mem_free(p);
@@ -153,6 +155,7 @@ static void leave_copying(struct partition *p)
 	p->align = NULL;
 	partition_policy_forget(p);
 	partition_suspect_left(p);
+	partition_takeover_leave(p);
 	if (p->in_flight.n > 0)
 		p->phase = PHASE_DRAIN;
 	else
@@ -272,6 +275,9 @@ void partition_on_timer(struct partition *p)
 	case PHASE_RECORD: /* there was no memory to ask */
 		partition_policy_ask_again(p);
 		return;
+	case PHASE_TAKEOVER:
+		partition_takeover_timer(p);
+		return;
 	case PHASE_IDLE:
 	case PHASE_COPY:
 	case PHASE_DRAIN:
@@ -367,7 +373,7 @@ void partition_on_target_topic(struct partition *p)
 {
 	p->target_made_again = true;
 	p->tail_checked = false;
-	if (p->phase == PHASE_COPY) {
+	if (p->phase == PHASE_COPY || p->phase == PHASE_TAKEOVER) {
 		partition_reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
 	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
 		partition_set_state(p, STATE_STARTING, "the target topic was made again");
@@ -777,7 +783,7 @@ static void fetch_refused(struct partition *p, const struct fetch_result *r)
 void partition_on_fetch_failed(struct partition *p, enum err e, const struct errmsg *why)
 {
 	p->fetching = false;
-	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN)
+	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN && p->phase != PHASE_TAKEOVER)
 		return;
 	p->env->host->refresh(p->env->host_ctx, p, true);
 	partition_fault(p, STATE_SOURCE_UNAVAILABLE, e, "reading from the source: %s", why->text);
@@ -795,7 +801,7 @@ void partition_on_send_failed(struct partition *p, enum err e, const struct errm
 void partition_on_fetched(struct partition *p, const struct fetch_result *r)
 {
 	p->fetching = false;
-	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN)
+	if (p->phase != PHASE_COPY && p->phase != PHASE_ALIGN && p->phase != PHASE_TAKEOVER)
 		return;
 	if (r->error != ERR_OK) {
 		fetch_refused(p, r);
@@ -820,6 +826,10 @@ void partition_on_fetched(struct partition *p, const struct fetch_result *r)
 	}
 	if (p->phase == PHASE_ALIGN) {
 		partition_align_feed(p, r);
+		return;
+	}
+	if (p->phase == PHASE_TAKEOVER) {
+		partition_takeover_feed(p, r);
 		return;
 	}
 	partition_intake(p, r);

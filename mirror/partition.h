@@ -15,6 +15,8 @@
  *                                                    +---> STOPPED (a person must decide)
  *
  *   PROBE  reads both logs' ends and the target's last batch, compares them with the run table.
+ *   TAKEOVER  (in ALIGN's place, when nothing is stored) another copier wrote to the target: find
+ *          out how far it came.
  *   ALIGN  the target is ahead of the run table (a crash before the table was stored): walk the
  *          source to find where.
  *   RECORD the link's policy says to go on after a loss: wait until its gap record (gap.h) is
@@ -45,15 +47,19 @@
 #include "mirror/unit.h"
 
 struct partition;
+struct partition_takeover;
 struct rebatch_task;
 struct record;
 struct suspect;
+struct retrace_result;
+struct target_records;
 
 enum partition_phase {
 	PHASE_IDLE,
 	PHASE_PROBE,
 	PHASE_ALIGN,
 	PHASE_RECORD,
+	PHASE_TAKEOVER,
 	PHASE_STORE,
 	PHASE_COPY,
 	PHASE_DRAIN,
@@ -86,6 +92,14 @@ struct dead_letter {
 	const char *detail; /* for people */
 };
 
+/* What another copier left behind about a partition; see retrace.h. */
+struct takeover_words {
+	int64_t records;                /* asked: how many the target has */
+	int64_t believed;               /* -1: nothing */
+	int64_t anchor_src, anchor_dst; /* -1: none, or not to be used */
+	const char *wait;               /* why it cannot begin now; static storage */
+};
+
 /* What a partition asks of its surroundings. None of these calls back into the partition before it
  * returned. */
 struct partition_host {
@@ -110,6 +124,14 @@ struct partition_host {
 	/* Read the target's records from `offset` on; answered by partition_on_target_read, exactly
 	 * once. False: no memory, and no answer; the host calls partition_on_timer later. */
 	bool (*read_target)(void *host, struct partition *p, int64_t offset);
+	/* Committed records alone; answered by partition_on_takeover_read. Otherwise the same. */
+	bool (*read_committed)(void *host, struct partition *p, int64_t offset);
+	/* The partition wants to take over what another copier wrote. False: not now, `wait` says
+	 * why; the host calls partition_on_timer when that has changed. True: it has begun, until
+	 * takeover_end. */
+	bool (*takeover_begin)(void *host, struct partition *p, struct takeover_words *out);
+	/* It is over. `result` is what was found, NULL: it was left. */
+	void (*takeover_end)(void *host, struct partition *p, const struct retrace_result *result);
 	/* Call partition_on_timer in `ms`. */
 	void (*retry_in)(void *host, struct partition *p, int64_t ms);
 	/* Only where the source holds copies that must not go back (`two_way`): who wrote this
@@ -134,6 +156,7 @@ struct partition_env {
 	struct uuid source_id; /* zero if the broker has none */
 	bool compacted;        /* source cleanup.policy contains compact */
 	bool start_latest;
+	bool take_over; /* a target that another copier filled is taken over */
 	bool read_committed;
 	/* Another link copies the same topic the other way, under the same name: what that one
 	 * wrote to the source is not copied, and the target has writers of its own (`shared`). */
@@ -214,12 +237,13 @@ struct partition {
 	bool end_known;    /* paused: all that was sent was acknowledged before, so that the run
 			       table's end is the end of what was copied */
 	bool settle;       /* what lies behind dst_acked may not be what we sent last */
-	int64_t align_src, align_dst; /* where `align` began */
-	bool align_tail;              /* the sequence follows from the target's last batch */
-	struct align *align;          /* PHASE_ALIGN only */
-	bool target_reading;          /* an answer to read_target is to come; only one at a time */
-	bool target_stale;            /* that one is for an earlier alignment */
-	unsigned attempt;             /* faults in a row without progress */
+	int64_t align_src, align_dst;        /* where `align` began */
+	bool align_tail;                     /* the sequence follows from the target's last batch */
+	struct align *align;                 /* PHASE_ALIGN only */
+	struct partition_takeover *takeover; /* what was taken over, or is being; NULL: nothing */
+	bool target_reading; /* an answer to read_target is to come; only one at a time */
+	bool target_stale;   /* that one is for an earlier alignment */
+	unsigned attempt;    /* faults in a row without progress */
 	enum err last_fault;
 	int64_t fault_offset; /* source offset of the last refused batch */
 	unsigned fault_repeats;
@@ -285,6 +309,7 @@ void partition_on_heard(struct partition *p);
 /* What is ready cannot be sent: no leader, say. */
 void partition_on_send_failed(struct partition *p, enum err e, const struct errmsg *why);
 void partition_on_target_read(struct partition *p, enum err e, struct bytes records, int64_t end);
+void partition_on_takeover_read(struct partition *p, enum err e, const struct target_records *r);
 void partition_on_producer(struct partition *p, enum err e, const struct errmsg *why, int64_t id,
 			   int16_t epoch);
 void partition_on_stored(struct partition *p);
@@ -328,6 +353,10 @@ struct produced {
 void partition_on_produced(struct partition *p, struct unit *u, const struct produced *a);
 
 /* ---- what others read ---- */
+/* What was found when the partition was taken over by this process; NULL: it was not. */
+const struct retrace_result *partition_taken_over(const struct partition *p);
+/* While it is being taken over: how much of the target's records was compared, 0 to 1; else -1. */
+double partition_takeover_progress(const struct partition *p);
 /* True if records that may be copied wait at the source (an open transaction's may not). */
 bool partition_behind(const struct partition *p);
 int64_t partition_lag_records(const struct partition *p); /* -1 unknown */

@@ -196,6 +196,11 @@ void partition_on_target_read(struct partition *p, enum err e, struct bytes reco
 {
 	bool stale = p->target_stale;
 	p->target_reading = p->target_stale = false;
+	if (p->phase == PHASE_TAKEOVER && stale) {
+		p->target_stale = true;
+		partition_on_takeover_read(p, e, NULL);
+		return;
+	}
 	if (p->phase != PHASE_ALIGN)
 		return;
 	if (stale) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the partition share: the copying (partition.c), the resume procedure
- * (partition_resume.c), the alignment (partition_align.c), the intake of fetched batches
- * (partition_intake.c). Not for others. */
+ * (partition_resume.c), the alignment (partition_align.c), the takeover (partition_takeover.c), the
+ * intake of fetched batches (partition_intake.c). Not for others. */
 #ifndef FARSHORE_MIRROR_PARTITION_PRIV_H
 #define FARSHORE_MIRROR_PARTITION_PRIV_H
 
@@ -146,6 +146,15 @@ void partition_shared_stale(struct partition *p);
 /* A batch was appended at `base` by the answer. True: it is the one that is next by its sequence,
  * and lies behind all that is known. */
 bool partition_shared_in_order(struct partition *p, const struct unit *u, int64_t base);
+
+/* ---- partition_takeover.c ---- */
+/* Nothing is stored, and the target has records: take over what MirrorMaker 2 copied. */
+void partition_takeover_begin(struct partition *p, const struct probe_result *r);
+/* Feed a fetch answer to the takeover. */
+void partition_takeover_feed(struct partition *p, const struct fetch_result *r);
+void partition_takeover_timer(struct partition *p);
+/* Leave a takeover that is under way. */
+void partition_takeover_leave(struct partition *p);
 
 /* Nothing waits and nothing is in flight: everything fetched is done. */
 static inline bool partition_drained(const struct partition *p)

@@ -5,7 +5,7 @@
  *
  * S, T are the run table's ends (source, target); L is the target's end.
  *   nothing stored, L == 0   a new partition: begin at the source's start (or end)
- *   nothing stored, L > 0    others wrote there: FOREIGN_WRITE
+ *   nothing stored, L > 0    others wrote there: FOREIGN_WRITE, or a takeover if that is asked for
  *   L == T                   go on at S; after a start, once the target's last batch was compared
  *   L >  T                   we wrote after the table was stored: count (or match) source records
  *                            from S until L is reached
@@ -188,13 +188,17 @@ static void begin_new(struct partition *p, const struct probe_result *r)
 				       r->target_end);
 		return;
 	}
+	if (r->target_end > 0 && p->env->take_over) {
+		partition_takeover_begin(p, r);
+		return;
+	}
 	if (r->target_end > 0) {
 		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 				"%s-%d already ends at offset %" PRId64
 				", and no run table of this link says where its "
 				"records came from: another writer (or MirrorMaker 2) filled it; "
-				"delete the target topic "
-				"to copy it afresh, or mirror to another name",
+				"take over what MirrorMaker 2 copied (--take-over), delete the "
+				"target topic to copy it afresh, or mirror to another name",
 				p->env->target_topic, p->index, r->target_end);
 		return;
 	}

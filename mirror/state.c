@@ -45,8 +45,10 @@ bool mirror_state_allowed(enum mirror_state from, enum mirror_state to)
 	case STATE_TARGET_UNAVAILABLE:
 	case STATE_REFUSED:
 		/* Left through the resume procedure, which ends in copying or finds another fault.
-		 */
-		return to != STATE_STARTING;
+		 * STARTING again, so that its text shows how a takeover goes on, only from a peer
+		 * that is back. */
+		return to != STATE_STARTING || from == STATE_SOURCE_UNAVAILABLE ||
+		       from == STATE_TARGET_UNAVAILABLE;
 	case STATE_TOPIC_RECREATED:
 	case STATE_SOURCE_TRUNCATED:
 	case STATE_FOREIGN_WRITE:

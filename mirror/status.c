@@ -15,6 +15,7 @@
 #include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
 #include "mirror/status_mm2.h"
+#include "mirror/takeover_status.h"
 
 /* ---- metrics ---- */
 
@@ -167,6 +168,17 @@ static void sample_runs(struct metrics *m, const struct slot *s, const struct me
 	metrics_int(m, l, (int64_t)runs_count(s->p->runs));
 }
 
+static void sample_takeover(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			    int64_t wall)
+{
+	struct takeover_count counts[TAKEOVER_COUNTS];
+	struct metrics_label more[6];
+	(void)wall;
+	size_t n = takeover_status_counts(s->p, counts);
+	for (size_t i = 0; i < n; i++)
+		metrics_int(m, label_add(more, l, "kind", counts[i].kind), counts[i].records);
+}
+
 static const struct {
 	const char *name;
 	enum metrics_type type;
@@ -199,6 +211,10 @@ static const struct {
 	 "Records that the target refused and that were parked.", sample_letters},
 	{"farshore_partition_state_seconds", METRICS_GAUGE,
 	 "How long the partition has been in its state.", sample_state_seconds},
+	{"farshore_takeover_records", METRICS_GAUGE,
+	 "Records of MirrorMaker 2 that were compared when the partition was taken over, by what "
+	 "they are.",
+	 sample_takeover},
 	{"farshore_run_table_runs", METRICS_GAUGE, "Runs in the partition's offset table.",
 	 sample_runs},
 };
@@ -326,15 +342,19 @@ void status_metrics(const struct status_source *s, struct buf *out)
 static json_t *partition_json(const struct partition *p, int64_t wall)
 {
 	char text[JSONTEXT_MAX];
-	return json_pack("{s:i, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition",
-			 p->index, "state", mirror_state_name(p->state), "needs_person",
-			 (int)mirror_state_needs_person(p->state), "reason",
-			 jsontext_clean(p->reason.text, text), "since_ms", (json_int_t)p->since_ms,
-			 "source_position", (json_int_t)p->src_acked, "target_position",
-			 (json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw,
-			 "lag_records", (json_int_t)partition_lag_records(p), "lag_seconds",
-			 partition_lag_seconds(p, wall), "records",
-			 (json_int_t)p->counters.records);
+	json_t *o = json_pack(
+		"{s:i, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition", p->index,
+		"state", mirror_state_name(p->state), "needs_person",
+		(int)mirror_state_needs_person(p->state), "reason",
+		jsontext_clean(p->reason.text, text), "since_ms", (json_int_t)p->since_ms,
+		"source_position", (json_int_t)p->src_acked, "target_position",
+		(json_int_t)p->dst_acked, "source_end", (json_int_t)p->source_hw, "lag_records",
+		(json_int_t)partition_lag_records(p), "lag_seconds", partition_lag_seconds(p, wall),
+		"records", (json_int_t)p->counters.records);
+	json_t *takeover = takeover_status_json(p);
+	if (takeover != NULL)
+		json_object_set_new(o, "takeover", takeover);
+	return o;
 }
 
 static json_t *topic_json(const struct topic_entry *t, int64_t wall)

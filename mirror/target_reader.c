@@ -4,10 +4,11 @@
 
 #include "lib/base/mem.h"
 
-enum { READ_BYTES = 1 << 20, FETCH_VERSION_NAMES = 12 };
+enum { READ_BYTES = 1 << 20, FETCH_VERSION_NAMES = 12, READ_COMMITTED = 1 };
 
 struct read_call {
 	void (*done)(void *arg, enum err e, struct bytes records, int64_t end);
+	void (*committed)(void *arg, enum err e, const struct target_records *r);
 	void *arg;
 	struct fetch_request msg;
 	struct fetch_request_fetch_topic topic;
@@ -18,8 +19,7 @@ struct read_call {
 static void on_read(void *arg, enum err e, const struct errmsg *why, const struct rpc_reply *reply)
 {
 	struct read_call *call = arg;
-	struct bytes records = {NULL, 0};
-	int64_t end = -1;
+	struct target_records found = {.start = -1, .stable = -1, .end = -1};
 	(void)why;
 	if (e == ERR_OK) {
 		const struct fetch_response *r = reply->msg;
@@ -27,26 +27,33 @@ static void on_read(void *arg, enum err e, const struct errmsg *why, const struc
 		if (e == ERR_OK && (r->responses_n != 1 || r->responses[0].partitions_n != 1))
 			e = ERR_MALFORMED;
 		if (e == ERR_OK) {
-			e = err_from_kafka(r->responses[0].partitions[0].error_code);
-			records = r->responses[0].partitions[0].records.data;
-			end = r->responses[0].partitions[0].high_watermark;
+			const struct fetch_response_partition_data *x =
+				&r->responses[0].partitions[0];
+			e = err_from_kafka(x->error_code);
+			found = (struct target_records){
+				.records = x->records.data,
+				.aborted = x->aborted_transactions,
+				.aborted_n = x->aborted_transactions_n,
+				.start = x->log_start_offset,
+				.stable = x->last_stable_offset,
+				.end = x->high_watermark,
+			};
 		}
 	}
-	call->done(call->arg, e, records, end);
+	if (call->committed != NULL)
+		call->committed(call->arg, e, &found);
+	else
+		call->done(call->arg, e, found.records, found.end);
 	mem_free(call);
 }
 
-enum err target_read(struct client *c, const char *topic, int32_t partition, int64_t offset,
-		     void (*done)(void *arg, enum err e, struct bytes records, int64_t end),
-		     void *arg)
+static struct read_call *read_call_new(const char *topic, int32_t partition, int64_t offset)
 {
 	size_t n = strlen(topic);
 	struct read_call *call = mem_zalloc(1, sizeof *call + n + 1);
 	if (call == NULL)
-		return ERR_NOMEM;
+		return NULL;
 	memcpy(call->name, topic, n);
-	call->done = done;
-	call->arg = arg;
 	wire_init(&wire_fetch_request, &call->msg);
 	call->msg.min_bytes = 0;
 	call->msg.max_bytes = READ_BYTES;
@@ -64,7 +71,13 @@ enum err target_read(struct client *c, const char *topic, int32_t partition, int
 		.partition_max_bytes = READ_BYTES,
 		.high_watermark = INT64_MAX,
 	};
-	const struct client_topic *t = client_topic(c, topic);
+	return call;
+}
+
+static void read_call_send(struct client *c, struct read_call *call)
+{
+	const struct client_topic *t = client_topic(c, call->name);
+	int32_t partition = call->part.partition;
 	const struct client_call cc = {
 		.node = t != NULL && partition < t->partitions_n ? t->partitions[partition].leader
 								 : CLIENT_ANY,
@@ -76,5 +89,32 @@ enum err target_read(struct client *c, const char *topic, int32_t partition, int
 		.arg = call,
 	};
 	client_call(c, &cc);
+}
+
+enum err target_read(struct client *c, const char *topic, int32_t partition, int64_t offset,
+		     void (*done)(void *arg, enum err e, struct bytes records, int64_t end),
+		     void *arg)
+{
+	struct read_call *call = read_call_new(topic, partition, offset);
+	if (call == NULL)
+		return ERR_NOMEM;
+	call->done = done;
+	call->arg = arg;
+	read_call_send(c, call);
+	return ERR_OK;
+}
+
+enum err target_read_committed(struct client *c, const char *topic, int32_t partition,
+			       int64_t offset,
+			       void (*done)(void *arg, enum err e, const struct target_records *r),
+			       void *arg)
+{
+	struct read_call *call = read_call_new(topic, partition, offset);
+	if (call == NULL)
+		return ERR_NOMEM;
+	call->committed = done;
+	call->arg = arg;
+	call->msg.isolation_level = READ_COMMITTED;
+	read_call_send(c, call);
 	return ERR_OK;
 }

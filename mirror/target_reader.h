@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads records of a target partition outside any fetch session: for the alignment after a crash.
- */
+/* Reads records of one partition outside any fetch session: of the target for the alignment after
+ * a crash, of MM2's internal topics at a takeover. */
 #ifndef FARSHORE_MIRROR_TARGET_READER_H
 #define FARSHORE_MIRROR_TARGET_READER_H
 
@@ -12,5 +12,20 @@
 enum err target_read(struct client *c, const char *topic, int32_t partition, int64_t offset,
 		     void (*done)(void *arg, enum err e, struct bytes records, int64_t end),
 		     void *arg) ERR_MUST_USE;
+
+/* What a read of committed records gave; borrowed. */
+struct target_records {
+	struct bytes records; /* those of aborted transactions are among them */
+	const struct fetch_response_aborted_transaction *aborted;
+	int32_t aborted_n;
+	int64_t start, stable, end; /* log start, last stable offset, high watermark; -1 unknown */
+};
+
+/* The same with read_committed: records end at the last stable offset. `r` is set with an error,
+ * too; then all it may hold is `start`. */
+enum err target_read_committed(struct client *c, const char *topic, int32_t partition,
+			       int64_t offset,
+			       void (*done)(void *arg, enum err e, const struct target_records *r),
+			       void *arg) ERR_MUST_USE;
 
 #endif

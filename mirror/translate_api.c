@@ -174,6 +174,7 @@ static bool settled(const struct partition *p)
 	case PHASE_PROBE:
 	case PHASE_ALIGN:
 	case PHASE_RECORD:
+	case PHASE_TAKEOVER:
 	case PHASE_DRAIN:
 	case PHASE_WAIT:
 		return false;

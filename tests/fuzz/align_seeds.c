@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Writes the seeds of fuzz_align: a small source and its copy, counted and matched, with an aborted
- * transaction. Argument: the folder. */
+/* Writes the seeds of fuzz_align, or of fuzz_retrace: a small source and its copy, counted and
+ * matched, with an aborted transaction. Arguments: the folder, and "retrace" for the latter. */
 #include <assert.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "lib/wire/records.h"
 
@@ -57,7 +58,7 @@ static void abort_marker(struct buf *out, int64_t base, int64_t producer)
 	buf_put(out, bytes, sizeof bytes);
 }
 
-static int write_seed(const char *dir, uint8_t flags, uint8_t records)
+static int write_seed(const char *dir, bool retrace, uint8_t flags, uint8_t records)
 {
 	struct buf target, source, out;
 	buf_init(&target, SOURCE_MAX);
@@ -69,8 +70,12 @@ static int write_seed(const char *dir, uint8_t flags, uint8_t records)
 	batch(&source, CODEC_GZIP, 100, 2, 13, 3);
 	abort_marker(&source, 15, 3);
 	batch(&source, CODEC_ZSTD, 3, 7, 16, 3);
-	const uint8_t head[] = {flags, 0, (uint8_t)(records - 1), 1, 3, 13};
-	buf_put(&out, head, sizeof head);
+	const uint8_t of_align[] = {flags, 0, (uint8_t)(records - 1), 1, 3, 13};
+	const uint8_t of_retrace[] = {flags, 10, 0, records, 0, 1, 3, 13};
+	if (retrace)
+		buf_put(&out, of_retrace, sizeof of_retrace);
+	else
+		buf_put(&out, of_align, sizeof of_align);
 	buf_put_be16(&out, (uint16_t)target.len);
 	buf_put(&out, target.p, target.len);
 	buf_put(&out, source.p, source.len);
@@ -88,11 +93,12 @@ static int write_seed(const char *dir, uint8_t flags, uint8_t records)
 
 int main(int argc, char **argv)
 {
-	if (argc != 2)
+	if (argc != 2 && (argc != 3 || strcmp(argv[2], "retrace") != 0))
 		return 2;
+	bool retrace = argc == 3;
 	int failed = 0;
-	for (uint8_t flags = 0; flags < 4; flags++)
+	for (uint8_t flags = 0; flags < (retrace ? 8 : 4); flags++)
 		for (uint8_t records = 6; records <= 10; records += 2)
-			failed |= write_seed(argv[1], flags, records);
+			failed |= write_seed(argv[1], retrace, flags, records);
 	return failed;
 }

@@ -176,7 +176,7 @@ static void test_restore(void **state)
 	(void)state;
 	const struct runs_past bad[] = {
 		{-1, 0, 0, 0, 0},  {0, -1, 0, 0, 0},   {5, 5, 4, 5, 0},
-		{5, 5, 5, 4, 0},   {0, 0, 10, 10, 11}, {0, 0, 10, 10, -1},
+		{5, 5, 5, 4, 0},   {0, 0, 10, 10, 11}, {0, 0, 10, 10, -2},
 		{0, 0, 10, 10, 0}, {0, 0, 2, 1, 1},    {0, 0, 9, 10, 10},
 	};
 	struct runs *r = runs_new(4096);
@@ -198,6 +198,42 @@ static void test_restore(void **state)
 	assert_false(a.exact);
 	assert_int_equal(a.offset, 1040);
 	assert_int_equal(a.max_behind, 50);
+	runs_free(r);
+}
+
+/* Another program copied the beginning: whatever is asked about it, all of it is possible. */
+static void test_uncounted(void **state)
+{
+	(void)state;
+	struct runs *r = runs_new(4096);
+	const struct runs_past past = {100, 5, 400, 305, RUNS_UNCOUNTED};
+	assert_int_equal(runs_restore(r, &past), ERR_OK);
+	assert_answer(forward(r, 400), 305, 0);
+	assert_int_equal(runs_append(r, 402, 310, 10), ERR_OK);
+	assert_answer(forward(r, 400), 310, 0);
+	assert_answer(forward(r, 405), 313, 0);
+	assert_answer(backward(r, 312), 404, 0);
+	const int64_t below[] = {0, 100, 101, 399};
+	for (size_t i = 0; i < 4; i++) {
+		struct runs_answer a = forward(r, below[i]);
+		assert_false(a.exact);
+		assert_int_equal(a.offset, 5);
+		assert_int_equal(a.max_behind, 305);
+		assert_int_equal(a.pending, 0);
+	}
+	struct runs_answer a = backward(r, 304);
+	assert_true(!a.exact && a.offset == 100 && a.max_behind == 302);
+	/* What is forgotten later cannot be counted with it. */
+	runs_prune_below(r, 412);
+	struct runs_past have;
+	runs_past_at(r, 0, &have);
+	const struct runs_past all = {100, 5, 412, 320, RUNS_UNCOUNTED};
+	assert_memory_equal(&have, &all, sizeof all);
+	assert_int_equal(runs_append(r, 420, 320, 3), ERR_OK);
+	assert_false(forward(r, 405).exact);
+	/* A cut into it leaves nothing that can be told, one below it nothing at all. */
+	runs_truncate_target(r, 100);
+	assert_int_equal(runs_src_end(r), -1);
 	runs_free(r);
 }
 
@@ -630,6 +666,7 @@ int main(void)
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_restore),
+		cmocka_unit_test(test_uncounted),
 		cmocka_unit_test(test_bounds_are_tight),
 		cmocka_unit_test(test_memory_of_transactions),
 		cmocka_unit_test(test_cut_into_forgotten),

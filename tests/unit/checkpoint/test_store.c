@@ -262,6 +262,37 @@ static void test_grows_block_by_block(void **state)
 	writer_fini(&w);
 }
 
+/* The table of a partition whose beginning another program copied. */
+static void test_uncounted_past(void **state)
+{
+	(void)state;
+	struct writer w;
+	writer_init(&w);
+	const struct runs_past past = {100, 5, 400, 305, RUNS_UNCOUNTED};
+	assert_int_equal(runs_restore(w.runs, &past), ERR_OK);
+	assert_int_equal(write_all(&w), 1);
+	check_loads(&w);
+	for (int i = 0; i < 4; i++) {
+		append(&w, BLOCK_RUNS_MAX / 2 + 1, 10);
+		write_all(&w);
+		check_loads(&w);
+	}
+	assert_int_equal(stored_blocks(w.stored), 3);
+	log_compact(&w.log, w.log.n, true);
+	check_loads(&w);
+	struct reports reports;
+	struct run_store *s = load(&w.log, 1 << 20, &reports);
+	const struct run_entry *e = run_store_get(s, w.info.topic, w.info.partition);
+	struct runs_answer a;
+	assert_true(runs_forward(e->runs, 300, &a) && !a.exact && a.offset == 5);
+	run_store_free(s);
+	runs_prune_below(w.runs, runs_at(w.runs, BLOCK_RUNS_MAX).src);
+	append(&w, 1, 1);
+	write_all(&w);
+	check_loads(&w);
+	writer_fini(&w);
+}
+
 static void test_takes_over(void **state)
 {
 	(void)state;
@@ -918,6 +949,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_grows_block_by_block),
+		cmocka_unit_test(test_uncounted_past),
 		cmocka_unit_test(test_takes_over),
 		cmocka_unit_test(test_target_truncated),
 		cmocka_unit_test(test_topic_made_again),

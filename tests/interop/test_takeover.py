@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""MirrorMaker 2 copied and was killed; the mirror goes on in its place (issue 5, part 2)."""
+
+import json
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pytest
+
+from conftest import Pair
+from harness.broker import Cluster
+from harness.client import Client, Record, Stored, numbered
+from harness.java import QUICK_FLAGS
+from harness.mirror import Mirror, MirrorMaker2, mm2_properties
+from harness.process import wait_for
+
+# Everything that a takeover reads is as MM2 makes it by itself.
+FLOW = {
+    "tasks.max": "2",
+    "emit.checkpoints.enabled": "false",
+    "emit.heartbeats.enabled": "false",
+    "east.consumer.isolation.level": "read_committed",
+}
+# How often it stores its positions: often, once; then not while a test looks.
+OFTEN = {"west.offset.flush.interval.ms": "2000"}
+RARELY = {"west.offset.flush.interval.ms": "600000"}
+POSITIONS = "links.east->west.take_over=positions"
+RUNS = "links.east->west.take_over=runs"
+
+Offsets = list[tuple[int, int]]
+
+
+def content(stored: Stored) -> tuple[bytes | None, bytes | None]:
+    return stored.record.key, stored.record.value
+
+
+def pairs(source: Sequence[Stored], target: Sequence[Stored]) -> Offsets:
+    """Source and target offset of each target record that lies beyond all source records before."""
+    at = {content(s): s.offset for s in source}
+    assert len(at) == len(source), "the source's records are all different"
+    found: Offsets = []
+    for stored in target:
+        offset = at.get(content(stored), -1)
+        if not found or offset > found[-1][0]:
+            found.append((offset, stored.offset))
+    return found
+
+
+def doubled(target: Sequence[Stored]) -> int:
+    return len(target) - len({content(s) for s in target})
+
+
+@dataclass
+class Left:
+    """What MM2 left behind: its target partitions' records, by source topic."""
+
+    pair: Pair
+    records: dict[str, list[Stored]]
+
+    def mirror(self, topics: str, how: str, **more: str) -> Mirror:
+        made = self.pair.mirror(topics, more={**FLOW, **more})
+        made.process.argv += ["--set", how]
+        return made
+
+
+def refill(pair: Pair, topics: Sequence[str], start: int, count: int) -> None:
+    """Every topic gets `count` records and more that say their number."""
+    plain, transactional, compacted = topics
+    pair.source.produce(plain, numbered(count, start, size=200), 0, "lz4")
+    part = count // 20
+    for i in range(20):
+        records = numbered(part, start + i * part)
+        pair.source.transaction(transactional, records, commit=i % 3 != 1)
+    keyed = [Record(b"key%d" % (i % 70), b"%d" % i) for i in range(start, start + count)]
+    pair.source.produce(compacted, keyed)
+
+
+def total(client: Client, topics: Sequence[str]) -> int:
+    return sum(client.offsets(f"east.{topic}")[1] for topic in topics)
+
+
+def run_and_kill(worker: MirrorMaker2, pair: Pair, topics: Sequence[str], start: int) -> None:
+    """Refill, let it copy most of that, or as much again of what it had copied, and kill it."""
+    ends = {t: pair.target.offsets(f"east.{t}")[1] for t in topics}
+    refill(pair, topics, start, 1200)
+    worker.start()
+    for topic in topics:
+        wait_for(
+            f"copy of {topic}",
+            lambda t=topic: pair.target.offsets(f"east.{t}")[1] > ends[t] + 400,
+            120,
+        )
+    worker.kill()
+
+
+def stored_positions(client: Client) -> int:
+    return sum(client.end_offsets("mm2-offsets.east.internal"))
+
+
+@pytest.fixture(scope="module")
+def left(
+    clusters: tuple[Cluster, Cluster],
+    clients: tuple[Client, Client],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Left]:
+    folder = tmp_path_factory.mktemp("mm2")
+    pair = Pair(*clusters, *clients, folder)
+    pair.need_transactions()
+    topics = ["took-plain", "took-txn", "took-compact"]
+    for topic in topics[:2]:
+        pair.source.create_topic(topic)
+    pair.source.create_topic(
+        topics[2],
+        cleanup_policy="compact",
+        segment_ms=500,
+        min_cleanable_dirty_ratio="0.01",
+        max_compaction_lag_ms=600,
+    )
+    workers = [
+        MirrorMaker2(
+            folder,
+            mm2_properties(pair.east, pair.west, ",".join(topics), more={**FLOW, **flush}),
+            name=f"mm2-{number}",
+            flags=QUICK_FLAGS,
+        )
+        for number, flush in enumerate((OFTEN, RARELY))
+    ]
+    refill(pair, topics, 0, 1200)
+    workers[0].start()
+    try:
+        wait_for("topics", lambda: {f"east.{t}" for t in topics} <= set(pair.target.topics()), 120)
+        wait_for("a copy", lambda: total(pair.target, topics) > 2500, 60)
+        wait_for("positions", lambda: stored_positions(pair.target) >= len(topics), 60)
+        workers[0].kill()
+        # It copies more than it says, twice.
+        run_and_kill(workers[1], pair, topics, 1200)
+        run_and_kill(workers[1], pair, topics, 2400)
+        # What it has not copied.
+        refill(pair, topics, 3600, 300)
+        yield Left(pair, {t: pair.target.read(f"east.{t}") for t in topics})
+    finally:
+        for worker in workers:
+            worker.kill()
+
+
+def check_records(left: Left, topic: str) -> tuple[list[Stored], list[Stored]]:
+    """None is missing, in the source's order; none is there twice but what MM2 doubled."""
+    pair, before = left.pair, left.records[topic]
+    source = pair.source.read(topic)
+    have = {content(s) for s in before}
+    fresh = [s for s in source if content(s) not in have]
+    wait_for(
+        f"{topic} to be copied",
+        lambda: pair.target.offsets(f"east.{topic}")[1] >= before[-1].offset + 1 + len(fresh),
+        60,
+    )
+    target = pair.target.read(f"east.{topic}")
+    assert [content(s) for s in target[len(before) :]] == [content(s) for s in fresh]
+    assert [content(s) for s in target[: len(before)]] == [content(s) for s in before]
+    if topic != "took-compact":
+        found = pairs(source, target)
+        assert [s for s, _ in found] == [s.offset for s in source]
+    return source, target
+
+
+def takeover(mirror: Mirror, topic: str) -> dict[str, object]:
+    entry = mirror.partition(topic)
+    assert entry is not None
+    found: dict[str, object] = entry["takeover"]
+    return found
+
+
+def check_translation(mirror: Mirror, topic: str, found: Offsets, end: int, start: int = 0) -> None:
+    """Every source offset from `start` on against the pairs of offsets, and back."""
+    target_end = found[-1][1] + 1
+    for back, places in ((False, found), (True, [(t, s) for s, t in found])):
+        last = target_end if back else end
+        first = places[0][0] if start else 0
+        index = 0
+        for offset in range(max(first, 0 if back else start), last):
+            while index < len(places) and places[index][0] < offset:
+                index += 1
+            if index == len(places):
+                break
+            answer = translate(mirror, topic, offset, back)
+            want = places[index][1]
+            assert answer["exact"] and answer["translated"] == want, (offset, back, want, answer)
+
+
+def translate(mirror: Mirror, topic: str, offset: int, back: bool) -> dict[str, object]:
+    direction = "back" if back else "forward"
+    query = f"topic={topic}&partition=0&offset={offset}&direction={direction}"
+    with urllib.request.urlopen(f"http://{mirror.http}/v1/translate?{query}", timeout=5) as answer:
+        found: dict[str, object] = json.loads(answer.read())
+    return found
+
+
+def test_goes_on_where_it_stopped(left: Left) -> None:
+    """Without --take-over it refuses; with it it goes on at the furthest record copied."""
+    topic = "took-plain"
+    refused = left.pair.mirror(topic, more=FLOW)
+    with refused:
+        entry = refused.wait_state("FOREIGN_WRITE", topic)
+        assert "--take-over" in entry["reason"]
+    with left.mirror(topic, POSITIONS) as mirror:
+        mirror.wait_state("ACTIVE", topic)
+        source, target = check_records(left, topic)
+        found = takeover(mirror, topic)
+        twice = doubled(left.records[topic])
+        assert twice > 0 and found["doubled"] <= twice and found["ahead"] == 0
+        assert mirror.metric("farshore_takeover_records", topic=topic, kind="copied") > 0
+        mirror.wait_log(f"event=taken_over .*topic={topic}")
+        places = pairs(source, target)
+        if found["runs_recovered"]:
+            check_translation(mirror, topic, places, source[-1].offset + 1)
+        else:
+            for offset in range(0, 3600, 60):
+                answer = translate(mirror, topic, offset, False)
+                want = next(t for s, t in places if s >= offset)
+                assert answer["translated"] <= want, (offset, answer)
+    # The second start finds its own table; nothing is taken over again.
+    left.pair.source.produce(topic, numbered(10, 90000))
+    with left.mirror(topic, POSITIONS) as again:
+        again.wait_state("ACTIVE", topic)
+        wait_for("the rest", lambda: len(left.pair.target.read(f"east.{topic}")) == len(target) + 10)
+        assert takeover_of(again, topic) is None
+    with left.pair.mirror(topic, more=FLOW) as plain:
+        plain.wait_state("ACTIVE", topic)
+
+
+def takeover_of(mirror: Mirror, topic: str) -> object:
+    entry = mirror.partition(topic)
+    assert entry is not None
+    return entry.get("takeover")
+
+
+@pytest.mark.parametrize("topic", ["took-txn", "took-compact"])
+def test_recovers_runs(left: Left, topic: str) -> None:
+    """Every offset translates exactly, also below where MM2 was killed. The mirror is killed, too,
+    while it takes over."""
+    mirror = left.mirror(topic, RUNS)
+    for pause in (0.3, 0.8, 1.2):
+        mirror.start()
+        time.sleep(pause)
+        mirror.kill()
+    with mirror:
+        mirror.wait_state("ACTIVE", topic)
+        source, target = check_records(left, topic)
+        check_translation(mirror, topic, pairs(source, target), source[-1].offset + 1)
+        found = takeover_of(mirror, topic)
+    if found is not None and topic == "took-txn":
+        assert found["runs_recovered"] and found["doubled"] == doubled(left.records[topic])
