@@ -54,7 +54,12 @@ def many(tmp_path: Path) -> Iterator[Many]:
         west.wait_ready()
         source, target = Client(east), Client(west)
         make_fleet(source, PARTITIONS)
-        props = mm2_properties(east, west, ".*")
+        props = mm2_properties(
+            east,
+            west,
+            ".*",
+            more={"emit.heartbeats.enabled": "false", "heartbeats.replication.enabled": "false"},
+        )
         yield Many(source, target, Mirror(tmp_path, props))
     finally:
         east.stop()

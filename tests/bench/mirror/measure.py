@@ -19,6 +19,11 @@ from workloads import PARTITIONS, Workload, stored_bytes
 GIB = 1 << 30
 POLL_S = 0.02
 START_S = 180  # the longest wait for a first record
+GROUPS_SYNCED = {
+    "sync.group.offsets.enabled": "true",
+    "sync.group.offsets.interval.seconds": "5",
+    "emit.checkpoints.interval.seconds": "5",
+}
 STALL_S = 60  # the longest wait for the next one
 
 
@@ -68,6 +73,8 @@ class Bench:
                 "tasks.max": str(PARTITIONS),
                 "refresh.topics.interval.seconds": "5",
                 "sync.topic.configs.interval.seconds": "600",
+                "groups": "group-.*",
+                **(GROUPS_SYNCED if work.groups > 0 else {}),
                 # A topic that is compressed in the source is to be so on the target.
                 **(
                     {"target.producer.compression.type": work.codec}

@@ -10,6 +10,7 @@ from typing import Any
 
 from harness.broker import Cluster
 from harness.client import Client, Record
+from harness.fleet import commit_groups
 
 MIB = 1 << 20
 PARTITIONS = 6
@@ -30,6 +31,7 @@ class Workload:
     producer: dict[str, Any] = field(default_factory=dict)
     target_tls: bool = False
     source_delay_ms: int = 0
+    groups: int = 0  # consumer groups, synced every 5 s
 
 
 BATCH = {"batch_size": 64 * 1024, "linger_ms": 20}
@@ -56,6 +58,9 @@ WORKLOADS = [
         partitions=1,
         producer=BATCH,
         source_delay_ms=50,
+    ),
+    Workload(
+        "groups", "1 KiB records, 1 000 groups", "groups", 0.25, producer=BATCH, groups=1000
     ),
 ]
 
@@ -117,6 +122,15 @@ def fill(cluster: Cluster, client: Client, work: Workload, size: int) -> None:
     client.produce_spread(
         work.topic, _records(made, left), work.partitions, work.codec, **work.producer
     )
+    if work.groups > 0:
+        end = min(client.end_offsets(work.topic))
+        commit_groups(
+            client,
+            range(work.groups),
+            lambda number: number * end // work.groups,
+            [work.topic],
+            work.partitions,
+        )
 
 
 def _records(made: list[bytes], count: int) -> Iterator[Record]:

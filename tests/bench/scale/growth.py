@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One mirror over a fleet of topics: its start, its rest, its work, and a change in the middle."""
 
+import json
 import statistics
 import threading
 import time
@@ -10,9 +11,12 @@ from pathlib import Path
 from harness.broker import Cluster
 from harness.client import Client
 from harness.fleet import (
+    GROUP_PARTITIONS,
     TOPIC_PARTITIONS,
     Arrivals,
+    commit_groups,
     ends_sum,
+    group_offsets,
     make_fleet,
     produce_each,
     topic_names,
@@ -64,7 +68,10 @@ class Growth:
     first_peak_mib: float
     restart_s: float  # a second start: all positions known, nothing waits
     peak_mib: float  # of the second start
-    rest: Rest
+    rest: Rest  # without consumer groups
+    groups_s: float  # as many groups, all of them new: until all are on the target
+    group_move_s: float  # one group commits at the source: until the target has it
+    groups_rest: Rest  # with these groups, which stand still
     work: Work
     change: Work  # a topic comes and another one grows meanwhile
     change_s: float  # until both are copied
@@ -81,6 +88,8 @@ class Fleet:
         self.source_client, self.target_client = Client(source), Client(target)
         self.folder = folder
         self.seconds = seconds  # that each rate is measured over
+        self.groups = 0  # that were made
+        self.began = 0.0
 
     def properties(self, partitions: int, side: str) -> dict[str, str]:
         self.source.name = f"{side}{partitions}"
@@ -92,6 +101,10 @@ class Fleet:
                 "refresh.topics.interval.seconds": "10",
                 "sync.topic.configs.interval.seconds": "600",
                 "tasks.max": "4",
+                "refresh.groups.interval.seconds": "10",
+                "sync.group.offsets.enabled": "true",
+                "sync.group.offsets.interval.seconds": "5",
+                "emit.checkpoints.interval.seconds": "5",
             },
         )
 
@@ -117,6 +130,8 @@ class Fleet:
             restarted = time.monotonic() - mirror.process.started_at
             peak = mirror.process.usage().rss_max
             rest = self._rest(mirror.process)
+            groups_s, group_move_s = self._groups(mirror, partitions)
+            groups_rest = self._rest(mirror.process)
             work = self._work(mirror, 1)
             changer = Change(self, grower)
             changer.start()
@@ -135,6 +150,9 @@ class Fleet:
             restarted,
             peak / MIB,
             rest,
+            groups_s,
+            group_move_s,
+            groups_rest,
             work,
             change,
             changer.took(),
@@ -153,6 +171,28 @@ class Fleet:
         time.sleep(2 * self.seconds)
         percent = (process.usage().cpu_s - cpu) / (time.monotonic() - at) * 100
         return Rest(percent, process.rss() / MIB)
+
+    def _groups(self, mirror: Mirror, groups: int) -> tuple[float, float]:
+        """Make the groups that are missing; they stand at the end of their topics. Until all are
+        on the target, and until it has what one of them commits anew."""
+        topics = topic_names(groups)
+        commit_groups(self.source_client, range(self.groups, groups), lambda _: 1, topics)
+        self.groups = groups
+        began = time.monotonic()
+        wait_for(f"{groups} groups", lambda: in_step(mirror) == groups, FIRST_S, 1)
+        took = time.monotonic() - began
+        number, topic = groups, topics[groups % len(topics)]
+        produce_each(self.source_client, [topic])
+        commit_groups(self.source_client, [number], lambda _: 2, topics)
+        began = time.monotonic()
+        wanted = [2] * GROUP_PARTITIONS
+        wait_for(
+            "the new group's offsets",
+            lambda: group_offsets(self.target_client, f"group-{number:05d}") == wanted,
+            60,
+            0.2,
+        )
+        return took, time.monotonic() - began
 
     def _work(self, mirror: Mirror, first: int) -> Work:
         """A paced second each for warming up, then `seconds` that are measured."""
@@ -224,6 +264,19 @@ class Change(threading.Thread):
         if self.failed is not None:
             raise self.failed
         return self.seconds
+
+
+def in_step(mirror: Mirror) -> int:
+    """Groups of which all positions are on the target."""
+    status, body = mirror.get("/v1/groups?positions=no")
+    assert status == 200, body[:200]
+    found = json.loads(body)["groups"]
+    return sum(
+        group["partitions"] == GROUP_PARTITIONS
+        and group["waiting"] == group["unknown"] == 0
+        and group["synced_ms"] is not None
+        for group in found
+    )
 
 
 def page(mirror: Mirror, path: str) -> Page:

@@ -4,10 +4,15 @@
 import os
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
 from confluent_kafka.admin import NewTopic, OffsetSpec
 
 from .broker import Cluster
@@ -17,6 +22,8 @@ from .mirror import Mirror
 from .process import wait_for
 
 TOPIC_PARTITIONS = 20
+GROUP_PARTITIONS = 10  # of one topic, that a group has positions in
+COMMIT_AT_ONCE = 250  # groups
 CREATE_AT_ONCE = 25  # topics; a broker makes 500 logs at a time, well within its request timeout
 # A broker with 10 000 logs: small indexes, and few looks over all of them.
 BROKER = {
@@ -93,6 +100,38 @@ def produce_each(client: Client, topics: Iterable[str]) -> None:
         raise KafkaException(failed[0] if failed else "not acknowledged")
 
 
+def group_names(groups: int) -> list[str]:
+    return [f"group-{number:05d}" for number in range(groups)]
+
+
+def commit_groups(
+    client: Client,
+    numbers: Iterable[int],
+    offset: Callable[[int], int],
+    topics: list[str],
+    partitions: int = GROUP_PARTITIONS,
+) -> None:
+    """The groups of these numbers commit offset(number), each in a topic of its turn."""
+    left = list(numbers)
+    while left:
+        part, left = left[:COMMIT_AT_ONCE], left[COMMIT_AT_ONCE:]
+        futures = []
+        for number in part:
+            name = topics[number % len(topics)]
+            at = [TopicPartition(name, p, offset(number)) for p in range(partitions)]
+            asked = [ConsumerGroupTopicPartitions(f"group-{number:05d}", at)]
+            futures += client.admin.alter_consumer_group_offsets(asked).values()
+        for future in futures:
+            future.result(60)
+
+
+def group_offsets(client: Client, group: str) -> list[int]:
+    """What it has committed."""
+    asked = [ConsumerGroupTopicPartitions(group)]
+    (future,) = client.admin.list_consumer_group_offsets(asked).values()
+    return [at.offset for at in future.result(30).topic_partitions]
+
+
 def ends_sum(client: Client, topics: dict[str, int]) -> int:
     """Records that the topics have had, over all partitions."""
     asked = {
@@ -137,11 +176,12 @@ class Arrivals:
 
 
 def wait_active(mirror: Mirror, count: int, timeout: float) -> None:
-    """All partitions are ACTIVE: their positions are known and nothing waits."""
+    """All partitions, `count` at least (heartbeats may add theirs), are ACTIVE: their positions
+    are known and nothing waits."""
 
     def probe() -> bool:
         found = mirror.sums()["partitions"]
-        if found != {"ACTIVE": count}:
+        if list(found) != ["ACTIVE"] or found["ACTIVE"] < count:
             raise ValueError(f"are {found}")
         return True
 
