@@ -85,7 +85,9 @@ def make_fleet(client: Client, partitions: int) -> None:
 
 def produce_each(client: Client, topics: Iterable[str]) -> None:
     """One record into each partition of the topics, which may still be coming."""
-    producer = Producer({**client.config, "message.timeout.ms": 120_000, "linger.ms": 50})
+    # (A broker that is still making logs may not know the topic for a while.)
+    patience = {"message.timeout.ms": 120_000, "topic.metadata.propagation.max.ms": 120_000}
+    producer = Producer({**client.config, **patience, "linger.ms": 50})
     failed = []
     for name in topics:
         for partition in range(TOPIC_PARTITIONS):
