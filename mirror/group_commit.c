@@ -60,8 +60,10 @@ static enum err commit_fill(struct commit *c)
 		struct group_translation t;
 		group_translate(c->g, p->topic, p->partition, p->source, &t);
 		struct group_plan plan = group_plan(p, &t, c->g->config->follow_rewinds, false);
-		c->sent[i] = plan.commit ? t.offset : -1;
-		if (!plan.commit)
+		/* What the target has there was not told: nothing is written over it. */
+		bool commit = plan.commit && p->target != GROUP_UNSEEN;
+		c->sent[i] = commit ? t.offset : -1;
+		if (!commit)
 			continue;
 		if (p->topic != last) {
 			m->topics[m->topics_n].name = bytes_str(p->topic->target);
@@ -111,12 +113,14 @@ static void refused(struct groups *g, struct group *group, struct group_position
 			  LOG_S("link", g->config->name), LOG_S("group", group->name),
 			  LOG_S("topic", p->topic->target), LOG_I("partition", p->partition),
 			  LOG_S("error", err_name(e)), LOG_S("reason", err_text(e)));
-	group_set_problem(group, text);
+	group_set_problem(group, GROUP_AT_COMMIT, text);
 }
 
-static void take_answer(struct commit *c, const struct offset_commit_response *r)
+/* True: nothing was refused. */
+static bool take_answer(struct commit *c, const struct offset_commit_response *r)
 {
 	struct group *group = c->group;
+	uint64_t before = c->g->refused;
 	for (int32_t i = 0; i < r->topics_n; i++) {
 		for (int32_t k = 0; k < r->topics[i].partitions_n; k++) {
 			struct group_position *p =
@@ -139,6 +143,7 @@ static void take_answer(struct commit *c, const struct offset_commit_response *r
 			c->g->committed++;
 		}
 	}
+	return c->g->refused == before;
 }
 
 static void on_committed(void *arg, enum err e, const struct errmsg *why,
@@ -148,7 +153,8 @@ static void on_committed(void *arg, enum err e, const struct errmsg *why,
 	struct groups *g = c->g;
 	struct group *group = c->group;
 	if (e == ERR_OK) {
-		take_answer(c, reply->msg);
+		if (take_answer(c, reply->msg))
+			group_clear_problem(group, GROUP_AT_COMMIT);
 		for (int32_t i = 0; i < group->positions_n && e == ERR_OK; i++)
 			e = c->sent[i] >= 0 ? ERR_MALFORMED : ERR_OK;
 	}

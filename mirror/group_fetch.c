@@ -43,7 +43,7 @@ static void note(const struct group_fetch *f, struct group *group, enum err e)
 	char text[COORDINATOR_TEXT_MAX];
 	snprintf(text, sizeof text, "reading its offsets at the %s: %s",
 		 f->target ? "target" : "source", err_text(e));
-	group_set_problem(group, text);
+	group_set_problem(group, f->target ? GROUP_AT_TARGET : GROUP_AT_SOURCE, text);
 	group->open = true;
 }
 

@@ -84,6 +84,9 @@ struct group_name {
 	char text[];
 };
 
+/* Where a group met a problem. */
+enum group_step { GROUP_AT_SOURCE, GROUP_AT_TARGET, GROUP_AT_COMMIT };
+
 enum group_target_state {
 	GROUP_TARGET_UNKNOWN,
 	GROUP_TARGET_ABSENT,
@@ -107,6 +110,7 @@ struct group {
 	int64_t hold_ms;                  /* monotonic: commit nothing before: it was refused */
 	int64_t synced_ms;                /* wall: when the target was last seen in step; 0 never */
 	enum group_target_state target_state : 8;
+	enum group_step problem_at : 8;
 	uint8_t gone; /* rounds in which the source had neither the group nor an offset of it */
 	bool known;   /* the source has told its offsets */
 	bool ask;     /* the lister was not the coordinator: FindCoordinator decides */
@@ -202,7 +206,10 @@ struct group_position *group_table_target(struct groups *g, struct group *group,
 /* What this link put at the target for the group; -1: nothing. */
 int64_t group_table_placed(struct groups *g, struct group *group, struct bytes target_topic,
 			   int32_t partition);
-void group_set_problem(struct group *group, const char *text); /* NULL: none */
+/* `text` is copied; what was said before is forgotten. */
+void group_set_problem(struct group *group, enum group_step step, const char *text);
+/* The step went well: a problem of it is over. */
+void group_clear_problem(struct group *group, enum group_step step);
 uint32_t group_metadata_hash(struct bytes metadata);
 
 /* ---- group_translate.c ---- */

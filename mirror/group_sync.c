@@ -275,22 +275,26 @@ static void on_target_offsets(struct groups *g, struct group *group, enum err e,
 		return;
 	}
 	group->fresh = true;
-	group_set_problem(group, group->target_state == GROUP_TARGET_OTHER
-					 ? "the target has a group of another kind of this name"
-					 : NULL);
+	group_clear_problem(group, GROUP_AT_TARGET);
+	if (group->target_state == GROUP_TARGET_OTHER)
+		group_set_problem(group, GROUP_AT_TARGET,
+				  "the target has a group of another kind of this name");
 	for (int32_t i = 0; i < group->positions_n; i++)
 		group->positions[i].target = -1;
 	group->ours = true;
 	bool any = false;
 	while (group_offsets_next(o, &x)) {
-		if (x.err != ERR_OK || x.offset < 0) {
-			group->ours = group->ours && x.err == ERR_OK;
-			continue;
+		struct group_position *p = group_table_target(g, group, x.topic, x.partition);
+		if (x.err != ERR_OK) {
+			group->ours = false;
+			if (p != NULL)
+				p->target = GROUP_UNSEEN;
 		}
+		if (x.err != ERR_OK || x.offset < 0)
+			continue;
 		any = true;
 		group->ours = group->ours &&
 			      group_table_placed(g, group, x.topic, x.partition) == x.offset;
-		struct group_position *p = group_table_target(g, group, x.topic, x.partition);
 		if (p == NULL)
 			continue;
 		struct bytes metadata = bytes_str(p->metadata == NULL ? "" : p->metadata);
@@ -450,7 +454,7 @@ static void on_source_offsets(struct groups *g, struct group *group, enum err e,
 {
 	if (e != ERR_OK)
 		return;
-	group_set_problem(group, NULL);
+	group_clear_problem(group, GROUP_AT_SOURCE);
 	struct group_offsets look = *o;
 	struct group_offset x;
 	bool any = group_offsets_next(&look, &x);

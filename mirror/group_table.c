@@ -239,12 +239,21 @@ void group_table_fini(struct groups *g)
 	map_free(g->names);
 }
 
-void group_set_problem(struct group *group, const char *text)
+void group_set_problem(struct group *group, enum group_step step, const char *text)
 {
-	if (text != NULL && group->problem != NULL && strcmp(text, group->problem) == 0)
+	group->problem_at = step;
+	if (group->problem != NULL && strcmp(text, group->problem) == 0)
 		return;
 	mem_free(group->problem);
-	group->problem = text == NULL ? NULL : mem_strdup(text);
+	group->problem = mem_strdup(text);
+}
+
+void group_clear_problem(struct group *group, enum group_step step)
+{
+	if (group->problem == NULL || group->problem_at != step)
+		return;
+	mem_free(group->problem);
+	group->problem = NULL;
 }
 
 /* ---- positions ---- */

@@ -143,6 +143,7 @@ static enum scripted_act on_fetch(void *arg, struct scripted_request *q, void *a
 				wire_array_new(q->arena, part, 1);
 			p->partition_index = x->at[k].partition;
 			p->committed_offset = x->at[k].offset;
+			p->error_code = g->part_error;
 			p->committed_leader_epoch = x->at[k].epoch;
 			p->metadata = bytes_str(x->at[k].metadata);
 			a->groups[i].topics[k].name = bytes_str(x->at[k].topic);

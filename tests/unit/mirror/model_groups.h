@@ -29,9 +29,10 @@ struct model_groups {
 	/* What goes wrong, for as many requests. */
 	int fetch_errors, commit_errors, list_errors;
 	int16_t error;
-	bool hide;       /* the listing leaves groups out */
-	bool loses_race; /* a member joins between look and commit */
-	bool silent;     /* FindCoordinator fails */
+	int16_t part_error; /* of each partition that is fetched */
+	bool hide;          /* the listing leaves groups out */
+	bool loses_race;    /* a member joins between look and commit */
+	bool silent;        /* FindCoordinator fails */
 };
 
 void model_groups_init(struct model_groups *g, struct model *m);

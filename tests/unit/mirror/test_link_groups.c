@@ -457,8 +457,11 @@ static void commit_refused(void **state)
 	unsigned commits = r.target.commits;
 	wait_rounds(&r, 5);
 	assert_int_equal(r.target.commits, commits);
+	/* And it stays to be seen. */
+	assert_non_null(group_table_find(r.p.link->groups, bytes_str("g"))->problem);
 	r.p.skew_ms += 61 * 1000;
 	wait_committed(&r, "g", 3);
+	wait_rounds(&r, 1);
 	assert_null(group_table_find(r.p.link->groups, bytes_str("g"))->problem);
 	rig_fini(&r);
 }
@@ -474,6 +477,23 @@ static void target_not_readable(void **state)
 	model_groups_commit(&r.target, "g", "east.t", 7, "");
 	r.target.error = GROUP_AUTHORIZATION_FAILED;
 	r.target.fetch_errors = 1000;
+	rig_start(&r);
+	wait_rounds(&r, 5);
+	assert_int_equal(r.target.commits, 0);
+	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 7);
+	rig_fini(&r);
+}
+
+/* Nor what it says of one partition alone. */
+static void target_partition_not_readable(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	model_groups_commit(&r.target, "g", "east.t", 7, "");
+	r.target.part_error = 29;
 	rig_start(&r);
 	wait_rounds(&r, 5);
 	assert_int_equal(r.target.commits, 0);
@@ -672,6 +692,7 @@ int main(void)
 		cmocka_unit_test(listings_fail),
 		cmocka_unit_test(commit_refused),
 		cmocka_unit_test(target_not_readable),
+		cmocka_unit_test(target_partition_not_readable),
 		cmocka_unit_test(other_kinds_are_named_once),
 		cmocka_unit_test(kept_when_gone),
 		cmocka_unit_test(deleted_when_gone),
