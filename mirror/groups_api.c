@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* {"links":[a summary of each link that follows groups],"groups":[{group, its sums, "positions":
+/* {"program", "version", "now_ms", "links":[a summary of each link that follows groups],"groups":[{group, its sums, "positions":
  * [...]}]}; the members are described in docs/operating.md. */
 #include "mirror/groups_api.h"
+
+#include <inttypes.h>
 
 #include "mirror/groups.h"
 #include "mirror/link_priv.h"
@@ -22,7 +24,10 @@ static void put(const struct status_source *s, const char *link, const char *gro
 		struct buf *page)
 {
 	bool first = true;
-	buf_put_str(page, "{\"links\":[");
+	buf_printf(page,
+		   "{\"program\":\"farshore-mirror\",\"version\":\"%s\",\"now_ms\":%" PRId64
+		   ",\"links\":[",
+		   FARSHORE_VERSION, clock_wall_ms(s->clock));
 	for (size_t i = 0; i < s->links_n; i++)
 		if (link == NULL || strcmp(link, s->links[i]->config->name) == 0)
 			groups_summary_json(s->links[i]->groups, &first, page);

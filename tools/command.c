@@ -4,8 +4,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "tools/options_table.h"
+#include "tools/say.h"
 
 enum { URL_MAX = 512 };
 
@@ -53,4 +56,28 @@ void command_place_fini(struct command_place *p)
 	api_free(p->api);
 	if (p->has_config)
 		mirror_config_fini(&p->config);
+}
+
+/* The screen anew on a terminal; else one answer after another. */
+int command_show(const struct options *o, const struct command_place *p,
+		 int (*show)(const struct options *o, struct api *api))
+{
+	const struct timespec pause = {.tv_sec = o->watch_ms / 1000,
+				       .tv_nsec = o->watch_ms % 1000 * 1000000};
+	if (p->api == NULL) {
+		say("the mirror of this configuration serves no HTTP (http.listen is empty)");
+		return EXIT_FAILED;
+	}
+	if (o->watch_ms == 0)
+		return show(o, p->api);
+	while (!ferror(stdout)) {
+		if (isatty(STDOUT_FILENO))
+			fputs("\033[H\033[2J", stdout);
+		(void)show(o, p->api);
+		if (!o->json)
+			fputc('\n', stdout);
+		fflush(stdout);
+		nanosleep(&pause, NULL);
+	}
+	return EXIT_FAILED;
 }

@@ -25,6 +25,17 @@ int command_translate(const struct options *o, const struct command_place *p);
 /* `link status` and `lag`. */
 int command_links(const struct options *o, const struct command_place *p);
 
+int command_groups(const struct options *o, const struct command_place *p);
+
+/* Show what a running mirror says; with --watch again and again. For command_links and such. */
+int command_show(const struct options *o, const struct command_place *p,
+		 int (*show)(const struct options *o, struct api *api));
+
+/* `translate --group` by the mirror: printed, `*code` is the exit code. ERR_NOT_FOUND: it follows
+ * no such group; other errors as api_get. Nothing was printed then. For command_translate. */
+enum err command_group_answers(const struct options *o, struct api *api, int *code,
+			       struct errmsg *why) ERR_MUST_USE;
+
 /* `translate` by the clusters themselves; for command_translate. */
 int command_direct(const struct options *o, const struct command_place *p);
 

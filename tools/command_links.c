@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `link status` and `lag`: what a running mirror says of itself. */
-#include <time.h>
-#include <unistd.h>
-
 #include "tools/command.h"
 #include "tools/say.h"
 
@@ -33,28 +30,7 @@ static int show_links(const struct options *o, struct api *api)
 	return code;
 }
 
-/* The screen anew on a terminal; else one answer after another. */
-static int watch(const struct options *o, struct api *api)
-{
-	const struct timespec pause = {.tv_sec = o->watch_ms / 1000,
-				       .tv_nsec = o->watch_ms % 1000 * 1000000};
-	while (!ferror(stdout)) {
-		if (isatty(STDOUT_FILENO))
-			fputs("\033[H\033[2J", stdout);
-		(void)show_links(o, api);
-		if (!o->json)
-			fputc('\n', stdout);
-		fflush(stdout);
-		nanosleep(&pause, NULL);
-	}
-	return EXIT_FAILED;
-}
-
 int command_links(const struct options *o, const struct command_place *p)
 {
-	if (p->api == NULL) {
-		say("the mirror of this configuration serves no HTTP (http.listen is empty)");
-		return EXIT_FAILED;
-	}
-	return o->watch_ms > 0 ? watch(o, p->api) : show_links(o, p->api);
+	return command_show(o, p, show_links);
 }

@@ -52,17 +52,36 @@ static bool nobody_there(enum err e)
 	return e == ERR_CONNECT || e == ERR_DNS;
 }
 
+/* What a group has committed at the target only the clusters know; groups that the mirror does not
+ * follow, too. */
+static int translate_group(const struct options *o, const struct command_place *p)
+{
+	struct errmsg why = {""};
+	int code = EXIT_FAILED;
+	if (o->back && !p->has_config) {
+		say("--group with --back asks the clusters: give --config FILE or --mm2 FILE");
+		return EXIT_USAGE;
+	}
+	if (o->back || p->api == NULL)
+		return command_direct(o, p);
+	enum err e = command_group_answers(o, p->api, &code, &why);
+	if (e == ERR_OK)
+		return code;
+	if (!p->has_config || !(nobody_there(e) || e == ERR_NOT_FOUND))
+		return say_failed(e, &why);
+	say("%s; asking the clusters", why.text);
+	return command_direct(o, p);
+}
+
 int command_translate(const struct options *o, const struct command_place *p)
 {
 	struct errmsg why = {""};
 	struct translation *list = NULL;
 	json_t *kept = NULL;
 	int code = EXIT_FAILED;
-	if (o->group != NULL && !p->has_config) {
-		say("--group needs --config FILE or --mm2 FILE, to ask the clusters");
-		return EXIT_USAGE;
-	}
-	if (p->api == NULL || o->group != NULL)
+	if (o->group != NULL)
+		return translate_group(o, p);
+	if (p->api == NULL)
 		return command_direct(o, p);
 	enum err e = ask_all(o, p->api, &kept, &list, &why);
 	if (nobody_there(e) && p->has_config) {

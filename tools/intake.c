@@ -9,7 +9,7 @@
 enum { ARENA_MAX = 512 << 20 };
 
 struct reader {
-	struct intake *in;
+	struct arena *arena;
 	const char *bad; /* the field */
 	bool nomem;
 };
@@ -54,7 +54,7 @@ static void *get_array(struct reader *r, const json_t *of, const char *name, siz
 		r->bad = name;
 	if (*n == 0)
 		return NULL;
-	void *items = arena_zalloc(&r->in->arena, *n, size);
+	void *items = arena_zalloc(r->arena, *n, size);
 	if (items == NULL) {
 		r->nomem = true;
 		*n = 0;
@@ -121,6 +121,27 @@ static void read_link(struct reader *r, const json_t *v, struct intake_link *k)
 	}
 }
 
+/* Another program's answer has no field that counts. */
+static void read_program(struct reader *r, const json_t *root)
+{
+	if (strcmp(get_text(r, root, "program"), "farshore-mirror") != 0)
+		r->bad = "program";
+}
+
+static enum err judge(const struct reader *r, struct errmsg *why)
+{
+	if (r->nomem)
+		return errmsg_set(why, ERR_NOMEM, "out of memory");
+	if (r->bad == NULL)
+		return ERR_OK;
+	if (strcmp(r->bad, "program") == 0)
+		return errmsg_set(why, ERR_MALFORMED,
+				  "the answer is not that of a Farshore mirror");
+	return errmsg_set(why, ERR_MALFORMED,
+			  "the answer has no usable field %s: the daemon is of another version?",
+			  r->bad);
+}
+
 json_t *intake_parse(struct bytes text)
 {
 	json_error_t bad;
@@ -134,26 +155,18 @@ json_t *intake_parse(struct bytes text)
 enum err intake_links(json_t *root, struct intake *out, struct errmsg *why)
 {
 	const json_t *array;
-	struct reader r = {.in = out};
+	struct reader r = {.arena = &out->arena};
 	*out = (struct intake){.root = root};
 	arena_init(&out->arena, ARENA_MAX);
-	if (strcmp(get_text(&r, root, "program"), "farshore-mirror") != 0)
-		r.bad = "program";
+	read_program(&r, root);
 	out->now_ms = get_number(&r, root, "now_ms", INT64_MAX);
 	out->links = get_array(&r, root, "links", sizeof *out->links, &array, &out->links_n);
 	for (size_t i = 0; i < out->links_n; i++)
 		read_link(&r, json_array_get(array, i), &out->links[i]);
-	if (r.bad == NULL && !r.nomem)
-		return ERR_OK;
-	intake_fini(out);
-	if (r.nomem)
-		return errmsg_set(why, ERR_NOMEM, "out of memory");
-	if (strcmp(r.bad, "program") == 0)
-		return errmsg_set(why, ERR_MALFORMED,
-				  "the answer is not that of a Farshore mirror");
-	return errmsg_set(why, ERR_MALFORMED,
-			  "the answer has no usable field %s: the daemon is of another version?",
-			  r.bad);
+	enum err e = judge(&r, why);
+	if (e != ERR_OK)
+		intake_fini(out);
+	return e;
 }
 
 void intake_fini(struct intake *in)
@@ -202,4 +215,114 @@ const struct intake_partition **intake_worst_first(struct intake *in, size_t *n)
 	if (out != NULL)
 		qsort(out, *n, sizeof *out, by_badness);
 	return out;
+}
+
+/* ---- groups ---- */
+
+/* Null is -1. */
+static int64_t get_optional(struct reader *r, const json_t *of, const char *name)
+{
+	return json_is_null(json_object_get(of, name)) ? -1 : get_number(r, of, name, INT64_MAX);
+}
+
+static void read_position(struct reader *r, const json_t *v, struct intake_position *p)
+{
+	p->topic = get_text(r, v, "topic");
+	p->target_topic = get_text(r, v, "target_topic");
+	p->problem = get_text(r, v, "problem");
+	p->reason = get_text(r, v, "reason");
+	p->detail = json_is_null(json_object_get(v, "detail")) ? "" : get_text(r, v, "detail");
+	p->partition = (int32_t)get_number(r, v, "partition", INT32_MAX);
+	p->source_position = get_number(r, v, "source_position", INT64_MAX);
+	p->source_end = get_optional(r, v, "source_end");
+	p->target_position = get_optional(r, v, "target_position");
+	p->target_committed = get_optional(r, v, "target_committed");
+	p->max_behind = get_optional(r, v, "max_behind");
+	p->pending = get_number(r, v, "pending", INT64_MAX);
+	p->lost = get_optional(r, v, "lost");
+	p->repeated = get_optional(r, v, "repeated");
+	p->skipped = get_number(r, v, "skipped", INT64_MAX);
+	p->exact = get_bool(r, v, "exact");
+	if (r->bad != NULL)
+		return;
+	if (p->partition < 0)
+		r->bad = "partition";
+	else if (p->source_position < 0)
+		r->bad = "source_position";
+	else if (p->exact && (p->target_position < 0 || p->max_behind != 0))
+		r->bad = "exact";
+}
+
+static void read_group(struct reader *r, const json_t *v, struct intake_group *g)
+{
+	const json_t *array;
+	g->link = get_text(r, v, "link");
+	g->group = get_text(r, v, "group");
+	g->source_state = get_text(r, v, "source_state");
+	g->target_state = get_text(r, v, "target_state");
+	g->problem = get_text(r, v, "problem");
+	g->synced_ms = get_optional(r, v, "synced_ms");
+	g->partitions = get_number(r, v, "partitions", INT64_MAX);
+	g->not_mirrored = get_number(r, v, "not_mirrored", INT64_MAX);
+	g->unknown = get_number(r, v, "unknown", INT64_MAX);
+	g->inexact = get_number(r, v, "inexact", INT64_MAX);
+	g->waiting = get_number(r, v, "waiting", INT64_MAX);
+	g->lost = get_number(r, v, "lost", INT64_MAX);
+	g->repeated = get_number(r, v, "repeated", INT64_MAX);
+	g->skipped = get_number(r, v, "skipped", INT64_MAX);
+	if (json_object_get(v, "positions") == NULL)
+		return;
+	g->positions = get_array(r, v, "positions", sizeof *g->positions, &array, &g->positions_n);
+	for (size_t i = 0; i < g->positions_n; i++)
+		read_position(r, json_array_get(array, i), &g->positions[i]);
+}
+
+enum err intake_groups(json_t *root, struct intake_groups *out, struct errmsg *why)
+{
+	const json_t *array;
+	struct reader r = {.arena = &out->arena};
+	*out = (struct intake_groups){.root = root};
+	arena_init(&out->arena, ARENA_MAX);
+	read_program(&r, root);
+	out->now_ms = get_number(&r, root, "now_ms", INT64_MAX);
+	out->groups = get_array(&r, root, "groups", sizeof *out->groups, &array, &out->groups_n);
+	for (size_t i = 0; i < out->groups_n; i++)
+		read_group(&r, json_array_get(array, i), &out->groups[i]);
+	enum err e = judge(&r, why);
+	if (e != ERR_OK)
+		intake_groups_fini(out);
+	return e;
+}
+
+void intake_groups_fini(struct intake_groups *in)
+{
+	arena_fini(&in->arena);
+	json_decref(in->root);
+	in->root = NULL;
+}
+
+static int larger_first(int64_t a, int64_t b)
+{
+	return (a < b) - (a > b);
+}
+
+static int by_loss(const void *a, const void *b)
+{
+	const struct intake_group *x = a, *y = b;
+	int order = larger_first(x->unknown > 0, y->unknown > 0);
+	if (order == 0)
+		order = larger_first(x->skipped, y->skipped);
+	if (order == 0)
+		order = larger_first(x->lost, y->lost);
+	if (order == 0)
+		order = larger_first(x->repeated, y->repeated);
+	if (order == 0)
+		order = strcmp(x->group, y->group);
+	return order != 0 ? order : strcmp(x->link, y->link);
+}
+
+void intake_groups_sort(struct intake_groups *in)
+{
+	if (in->groups_n > 1)
+		qsort(in->groups, in->groups_n, sizeof *in->groups, by_loss);
 }

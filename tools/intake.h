@@ -54,6 +54,44 @@ struct intake {
 	json_t *root;
 };
 
+/* ---- groups (/v1/groups) ---- */
+
+/* One committed offset of a group. -1: not known. */
+struct intake_position {
+	const char *topic, *target_topic;
+	const char *problem, *reason, *detail; /* why it is not at the target as it should be; "" */
+	int64_t source_position, source_end;
+	int64_t target_position, target_committed;
+	int64_t max_behind, pending;
+	int64_t lost, repeated, skipped; /* for a consumer that moved now */
+	int32_t partition;
+	bool exact;
+};
+
+struct intake_group {
+	const char *link, *group, *source_state, *target_state, *problem;
+	struct intake_position *positions; /* if they were asked for */
+	size_t positions_n;
+	int64_t synced_ms; /* daemon's clock; -1 never */
+	int64_t partitions, not_mirrored, unknown, inexact, waiting;
+	int64_t lost, repeated, skipped;
+};
+
+struct intake_groups {
+	struct intake_group *groups;
+	size_t groups_n;
+	int64_t now_ms;
+	struct arena arena;
+	json_t *root;
+};
+
+/* As intake_links. */
+enum err intake_groups(json_t *root, struct intake_groups *out, struct errmsg *why) ERR_MUST_USE;
+void intake_groups_fini(struct intake_groups *in);
+
+/* The worst first: whose positions are not known, then by what would be lost, then repeated. */
+void intake_groups_sort(struct intake_groups *in);
+
 /* The JSON object that `text` is; NULL if it is none, or one that says a thing twice. */
 json_t *intake_parse(struct bytes text);
 

@@ -13,6 +13,7 @@ static int ask(const struct options *o)
 	if (e != ERR_OK)
 		return say_failed(e, &why);
 	int code = o->command == COMMAND_TRANSLATE ? command_translate(o, &place)
+		   : o->command == COMMAND_GROUPS  ? command_groups(o, &place)
 						   : command_links(o, &place);
 	command_place_fini(&place);
 	return code;
@@ -33,6 +34,7 @@ int main(int argc, char **argv)
 	case COMMAND_TRANSLATE:
 	case COMMAND_LINK_STATUS:
 	case COMMAND_LAG:
+	case COMMAND_GROUPS:
 		return ask(&o);
 	case COMMAND_HELP:
 		options_help(stdout);

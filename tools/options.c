@@ -135,7 +135,8 @@ static enum err take_words(struct options *o, int argc, char **argv, struct errm
 	while (row < end && (n = name_words(row->name, argc, argv)) == 0)
 		row++;
 	if (row == end && argc == 0)
-		return errmsg_set(why, ERR_CONFIG, "say what to do: translate, link status or lag");
+		return errmsg_set(why, ERR_CONFIG,
+				  "say what to do: translate, link status, lag or groups");
 	if (row == end)
 		return errmsg_set(why, ERR_CONFIG, "there is no command %s", argv[0]);
 	o->command = row->command;
@@ -146,6 +147,8 @@ static enum err take_words(struct options *o, int argc, char **argv, struct errm
 				  row->arguments);
 	if (o->command == COMMAND_LINK_STATUS && argc == 1)
 		o->link = argv[0];
+	if (o->command == COMMAND_GROUPS && argc == 1)
+		o->group = argv[0];
 	return o->command == COMMAND_TRANSLATE ? take_question(o, argc, argv, why) : ERR_OK;
 }
 

@@ -17,20 +17,22 @@ enum command {
 	COMMAND_TRANSLATE,
 	COMMAND_LINK_STATUS,
 	COMMAND_LAG,
+	COMMAND_GROUPS,
 	COMMAND_HELP,
 	COMMAND_VERSION,
 	COMMAND_MANUAL /* the source of docs/farshore.1 */
 };
 
-/* Exit codes; stable, for scripts. */
+/* Exit codes; stable, for scripts. 3: translate: a position may be early; link status: something
+ * needs a person; groups: a failover now would cost something. 4: translate: exact, and records
+ * before it are not mirrored yet. 5: no such link, topic, partition or group; or no answer. */
 enum {
 	EXIT_OK = 0,
 	EXIT_FAILED = 1, /* the question could not be asked */
 	EXIT_USAGE = 2,  /* bad command line or configuration */
-	EXIT_ATTENTION =
-		3,        /* translate: a position may be early; status: something needs a person */
-	EXIT_PENDING = 4, /* translate: exact, and records before it are not mirrored yet */
-	EXIT_NOT_FOUND = 5 /* no such link, topic or partition; or no answer for it */
+	EXIT_ATTENTION = 3,
+	EXIT_PENDING = 4,
+	EXIT_NOT_FOUND = 5
 };
 
 enum { OPTIONS_SETS_MAX = 64 };

@@ -5,7 +5,8 @@
 #include <limits.h>
 
 #define FOR(command)  (1U << COMMAND_##command)
-#define FOR_QUESTIONS (FOR(TRANSLATE) | FOR(LINK_STATUS) | FOR(LAG))
+#define FOR_TABLES    (FOR(LINK_STATUS) | FOR(LAG) | FOR(GROUPS))
+#define FOR_QUESTIONS (FOR(TRANSLATE) | FOR_TABLES)
 
 /* clang-format off */
 const struct command_row options_table_commands[OPTIONS_COMMANDS] = {
@@ -23,13 +24,18 @@ const struct command_row options_table_commands[OPTIONS_COMMANDS] = {
 	{COMMAND_LAG, "lag", "",
 		"Partitions by how far the target is behind, the worst first.",
 		0, 0},
+	{COMMAND_GROUPS, "groups", "[GROUP]",
+		"Consumer groups, and what a failover now would cost each: what it has not read and "
+		"the target does not have (lost), what it would read again (repeated) or pass over "
+		"(skipped), in offsets. With GROUP: the same for each of its positions.",
+		0, 1},
 };
 
 const struct option_row options_table_options[OPTION_COUNT] = {
 	[OPTION_URL] = {"url", "URL", false, FOR_QUESTIONS,
 		"where the mirror answers; by default the http.listen of --config or --mm2, or "
 		OPTIONS_DEFAULT_URL},
-	[OPTION_LINK] = {"link", "A->B", false, FOR(TRANSLATE) | FOR(LAG),
+	[OPTION_LINK] = {"link", "A->B", false, FOR(TRANSLATE) | FOR(LAG) | FOR(GROUPS),
 		"this link alone"},
 	[OPTION_TOPIC] = {"topic", "TOPIC", false, FOR(LAG),
 		"this topic alone, named as at the source or at the target"},
@@ -46,11 +52,11 @@ const struct option_row options_table_options[OPTION_COUNT] = {
 		"the same, an mm2.properties"},
 	[OPTION_SET] = {"set", "PATH=VALUE", false, FOR_QUESTIONS,
 		"override one setting of the file, as the mirror does (repeatable)"},
-	[OPTION_ALL] = {"all", NULL, false, FOR(LINK_STATUS) | FOR(LAG),
+	[OPTION_ALL] = {"all", NULL, false, FOR_TABLES,
 		"every row, not the worst alone"},
 	[OPTION_JSON] = {"json", NULL, false, FOR_QUESTIONS,
 		"JSON for programs instead of a table for people"},
-	[OPTION_WATCH] = {"watch", "SECONDS", true, FOR(LINK_STATUS) | FOR(LAG),
+	[OPTION_WATCH] = {"watch", "SECONDS", true, FOR_TABLES,
 		"again and again, every 2 seconds or as said"},
 	[OPTION_TIMEOUT] = {"timeout", "SECONDS", false, FOR_QUESTIONS,
 		"give up after so long; by default 10"},
@@ -65,7 +71,8 @@ const struct exit_row options_table_exits[OPTIONS_EXITS] = {
 	{EXIT_FAILED, "the question could not be asked"},
 	{EXIT_USAGE, "bad command line or configuration"},
 	{EXIT_ATTENTION, "translate: a position may be early; link status: a link is not ready, or "
-			 "something needs a person"},
+			 "something needs a person; groups: a failover now would lose, skip or "
+			 "repeat records, or it cannot be told"},
 	{EXIT_PENDING, "translate: exact, and records before it are not mirrored yet"},
-	{EXIT_NOT_FOUND, "no such link, topic or partition, or no answer for it"},
+	{EXIT_NOT_FOUND, "no such link, topic, partition or group, or no answer for it"},
 };

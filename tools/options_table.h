@@ -48,7 +48,7 @@ struct exit_row {
 	const char *help;
 };
 
-enum { OPTIONS_COMMANDS = 3, OPTIONS_EXITS = 6 };
+enum { OPTIONS_COMMANDS = 4, OPTIONS_EXITS = 6 };
 
 extern const struct command_row options_table_commands[OPTIONS_COMMANDS];
 extern const struct option_row options_table_options[OPTION_COUNT];

@@ -5,25 +5,24 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "tools/report_impl.h"
 #include "tools/text.h"
 
 enum {
 	TROUBLES_MAX = 10, /* of a link, without --all */
-	ROWS_MAX = 20,     /* of `lag`, without --all */
-	LINE_MAX_BYTES = 64 << 10
+	ROWS_MAX = 20      /* of `lag`, without --all */
 };
 
 /* ---- helpers ---- */
 
-/* A line of clean text, wrapped. */
-static enum err put_line(const struct report *r, const struct buf *line, size_t indent)
+enum err report_line(const struct report *r, const struct buf *line, size_t indent)
 {
 	if (line->err == ERR_OK)
 		text_wrapped(r->out, buf_bytes(line), indent, r->width);
 	return line->err;
 }
 
-static enum err put_json(const struct report *r, json_t *root)
+enum err report_json(const struct report *r, const json_t *root)
 {
 	if (root == NULL || json_dumpf(root, r->out, JSON_INDENT(2)) != 0)
 		return ERR_NOMEM;
@@ -62,7 +61,7 @@ static enum err trouble_of_partition(const struct report *r, const struct intake
 				     int64_t now_ms)
 {
 	struct buf line;
-	buf_init(&line, LINE_MAX_BYTES);
+	buf_init(&line, REPORT_LINE_MAX);
 	text_clean(&line, p->topic->source);
 	buf_printf(&line, "-%d ", p->partition);
 	text_clean(&line, p->state);
@@ -70,7 +69,7 @@ static enum err trouble_of_partition(const struct report *r, const struct intake
 	put_age(&line, now_ms, p->since_ms);
 	buf_put_str(&line, p->reason[0] == '\0' ? "" : ": ");
 	text_clean(&line, p->reason);
-	enum err e = put_line(r, &line, 4);
+	enum err e = report_line(r, &line, 4);
 	buf_fini(&line);
 	return e;
 }
@@ -78,12 +77,12 @@ static enum err trouble_of_partition(const struct report *r, const struct intake
 static enum err trouble_of_topic(const struct report *r, const struct intake_topic *t)
 {
 	struct buf line;
-	buf_init(&line, LINE_MAX_BYTES);
+	buf_init(&line, REPORT_LINE_MAX);
 	buf_put_str(&line, "topic ");
 	text_clean(&line, t->source);
 	buf_put_str(&line, ": ");
 	text_clean(&line, t->problem);
-	enum err e = put_line(r, &line, 4);
+	enum err e = report_line(r, &line, 4);
 	buf_fini(&line);
 	return e;
 }
@@ -96,18 +95,18 @@ static enum err troubles(const struct report *r, const struct intake *in,
 	struct buf head;
 	size_t found = 0;
 	enum err e = ERR_OK;
-	buf_init(&head, LINE_MAX_BYTES);
+	buf_init(&head, REPORT_LINE_MAX);
 	text_clean(&head, k->name);
 	buf_put_str(&head, k->reason[0] == '\0' ? "" : ": ");
 	text_clean(&head, k->reason);
 	bool headed = k->reason[0] != '\0';
 	if (headed)
-		e = put_line(r, &head, 2);
+		e = report_line(r, &head, 2);
 	for (size_t i = 0; i < k->topics_n && e == ERR_OK; i++) {
 		if (k->topics[i].problem[0] == '\0')
 			continue;
 		if (!headed)
-			e = put_line(r, &head, 2);
+			e = report_line(r, &head, 2);
 		headed = true;
 		if (e == ERR_OK)
 			e = trouble_of_topic(r, &k->topics[i]);
@@ -119,7 +118,7 @@ static enum err troubles(const struct report *r, const struct intake *in,
 		if (++found > TROUBLES_MAX && !r->all)
 			continue;
 		if (!headed)
-			e = put_line(r, &head, 2);
+			e = report_line(r, &head, 2);
 		headed = true;
 		if (e == ERR_OK)
 			e = trouble_of_partition(r, worst[i], in->now_ms);
@@ -139,7 +138,7 @@ enum err report_links(const struct report *r, struct intake *in, int *code)
 	enum err e = ERR_OK;
 	*code = EXIT_OK;
 	if (r->json) {
-		e = put_json(r, in->root);
+		e = report_json(r, in->root);
 		for (size_t i = 0; i < n; i++)
 			person = person || worst[i]->care == CARE_PERSON;
 	} else {
@@ -202,7 +201,7 @@ static enum err lag_json(const struct report *r, const struct intake_partition *
 		}
 	}
 	json_t *root = json_pack("{s:o}", "partitions", rows);
-	enum err e = put_json(r, root);
+	enum err e = report_json(r, root);
 	json_decref(root);
 	return e;
 }
@@ -283,14 +282,14 @@ static void translate_row(struct table *t, const struct translation *a)
 static enum err put_problem(const struct report *r, const struct translation *a)
 {
 	struct buf line;
-	buf_init(&line, LINE_MAX_BYTES);
+	buf_init(&line, REPORT_LINE_MAX);
 	text_clean(&line, a->topic);
 	buf_printf(&line, "-%d", a->partition);
 	buf_put_str(&line, a->state[0] == '\0' ? "" : " ");
 	text_clean(&line, a->state);
 	buf_put_str(&line, ": ");
 	text_clean(&line, a->problem);
-	enum err e = put_line(r, &line, 2);
+	enum err e = report_line(r, &line, 2);
 	buf_fini(&line);
 	return e;
 }
@@ -321,7 +320,7 @@ static enum err translations_json(const struct report *r, const char *group,
 		}
 	}
 	json_t *root = json_pack("{s:s*, s:o}", "group", group, "translations", rows);
-	enum err e = put_json(r, root);
+	enum err e = report_json(r, root);
 	json_decref(root);
 	return e;
 }

@@ -26,6 +26,12 @@ enum err report_links(const struct report *r, struct intake *in, int *code) ERR_
 enum err report_lag(const struct report *r, struct intake *in, const char *topic,
 		    int *code) ERR_MUST_USE;
 
+/* `groups`: what a failover now would lose and repeat, a row for each group; or, if one was asked
+ * for (`group` not NULL), a row for each of its positions. EXIT_NOT_FOUND: there is no such group,
+ * nothing was printed. EXIT_ATTENTION: something would be lost or repeated, or cannot be told. */
+enum err report_groups(const struct report *r, struct intake_groups *in, const char *group,
+		       int *code) ERR_MUST_USE;
+
 /* `translate`; `group` NULL: offsets were asked about. JSON: {"translations":[...]}, each as in
  * checkpoint/translate.h, and "group". */
 enum err report_translations(const struct report *r, const char *group,

@@ -24,6 +24,18 @@ static void print_links(json_t *root, const struct report *r)
 	intake_fini(&in);
 }
 
+static void print_groups(json_t *root, const struct report *r)
+{
+	struct intake_groups in;
+	struct errmsg why;
+	int code;
+	if (intake_groups(root, &in, &why) != ERR_OK)
+		return;
+	must(report_groups(r, &in, NULL, &code));
+	must(report_groups(r, &in, "g", &code));
+	intake_groups_fini(&in);
+}
+
 static void print_translation(const json_t *root, const struct report *r)
 {
 	struct translation t;
@@ -48,6 +60,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (r.out == NULL)
 		abort();
 	print_translation(root, &r);
+	print_groups(json_incref(root), &r);
 	print_links(root, &r);
 	fclose(r.out);
 	return 0;

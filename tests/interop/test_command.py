@@ -23,6 +23,7 @@ from harness.command import Answer, Reply, farshore, impostor, says
 from harness.compare import assert_same
 from harness.mirror import Mirror
 from harness.ports import free_port
+from harness.process import wait_for
 
 BEYOND = 3  # offsets past the end that are asked about, too
 
@@ -198,40 +199,79 @@ def commit(client: Client, group: str, offsets: Mapping[tuple[str, int], int]) -
     consumer.close()
 
 
-def test_groups_without_a_mirror(pair: Pair, topic: Topic) -> None:
-    """All that a group committed, at the source and (back) at the target; what is not mirrored is
-    told, not left out."""
+def test_groups(pair: Pair, topic: Topic) -> None:
+    """All that a group committed, by the mirror and without it, at the source and (back) at the
+    target; what is not mirrored is told, not left out."""
     pair.need_transactions()
     name, other = topic("t"), topic("other")
     pair.source.create_topic(name, partitions=2)
     pair.source.create_topic(other)
     transactions(pair.source, name, 20, name)
     pair.source.produce(name, numbered(9), 1)
-    with pair.mirror(name) as mirror:
+    group, foreign = f"{name}-group", f"{name}-foreign"
+    commit(pair.source, group, {(name, 0): 13, (name, 1): 4})
+    commit(pair.source, foreign, {(name, 1): 2, (other, 0): 0})
+    more = {
+        "sync.group.offsets.enabled": "true",
+        "sync.group.offsets.interval.seconds": "1",
+        "refresh.groups.interval.seconds": "1",
+        "groups": f"{name}-.*",
+    }
+    with pair.mirror(name, more=more) as mirror:
         assert_same(pair.source, name, pair.target, f"east.{name}")
         mirror.wait_state("ACTIVE", name)
-    logs = Logs(pair, name)
-    group = f"{name}-group"
-    commit(pair.source, group, {(name, 0): 13, (name, 1): 4, (other, 0): 0})
-    commit(pair.target, group, {(f"east.{name}", 0): 7, (f"east.{name}", 1): 9})
+        logs = Logs(pair, name)
+        zero = [name, "0", "13", "west", f"east.{name}", str(logs.right(13, False)[0]), "exact"]
+        one = [name, "1", "4", "west", f"east.{name}", "4", "exact"]
+        how = ("--url", url(mirror))
 
-    answer = farshore("translate", "--group", group, "--json", *config(mirror))
-    assert answer.code == 5 and answer.json()["group"] == group
-    missing, zero, one = translations(answer)
+        def synced() -> bool:
+            found = farshore("groups", group, "--json", *how).json()["groups"]
+            return bool(found) and found[0]["waiting"] == 0 and found[0]["synced_ms"] is not None
+
+        wait_for("the group at the target", synced)
+        by_mirror = farshore("translate", "--group", group, *how)
+        assert by_mirror.code == 0, by_mirror.err
+        assert [line.split() for line in by_mirror.out.splitlines()[1:]] == [zero, one]
+        answer = farshore("translate", "--group", foreign, *how)
+        assert answer.code == 5 and "1 of the group's positions" in answer.err
+        answer = farshore("translate", "--group", "nobody", *how)
+        assert answer.code == 5 and "follows no group" in answer.complaint()
+        answer = farshore("translate", "--group", group, "--back", *how)
+        assert answer.code == 2 and "--config" in answer.complaint()
+
+        answer = farshore("groups", *how)
+        assert answer.code == 3, answer  # one of them reads what is not mirrored
+        rows = {line.split()[1]: line.split() for line in answer.out.splitlines()[1:3]}
+        assert rows[group][2:7] == ["2", "0", "0", "0", "0"]
+        assert f"{foreign}: 1 of its positions" in answer.out
+        answer = farshore("groups", group, *how)
+        assert answer.code == 0, answer
+        assert answer.out.splitlines()[2].split()[:5] == [*zero[:3], zero[5], zero[5]]
+        assert farshore("groups", "nobody", *how).code == 5
+        answer = farshore("groups", "--json", "--link", "east->west", *how)
+        assert len(answer.json()["groups"]) == 2
+
+    # Nobody answers there: the clusters do.
+    how = config(mirror)
+    answer = farshore("translate", "--group", group, *how)
+    assert (answer.code, answer.out) == (0, by_mirror.out)
+    assert "asking the clusters" in answer.err
+    answer = farshore("translate", "--group", foreign, "--json", *how)
+    assert answer.code == 5 and answer.json()["group"] == foreign
+    missing, found = translations(answer)
     assert (missing["topic"], missing["translated"]) == (other, None)
     assert "not mirrored by this link" in missing["problem"]
-    assert (zero["offset"], zero["translated"]) == (13, logs.right(13, False)[0])
-    assert (one["offset"], one["translated"], one["exact"]) == (4, 4, True)
+    assert (found["offset"], found["translated"], found["exact"]) == (2, 2, True)
 
-    answer = farshore("translate", "--group", group, "--back", *config(mirror))
+    commit(pair.target, group, {(f"east.{name}", 0): 7, (f"east.{name}", 1): 9})
+    answer = farshore("translate", "--group", group, "--back", *how)
     assert answer.code == 0, answer.err
-    rows = [line.split() for line in answer.out.splitlines()[1:]]
-    assert rows == [
+    assert [line.split() for line in answer.out.splitlines()[1:]] == [
         [f"east.{name}", "0", "7", "east", name, str(logs.right(7, True)[0]), "exact"],
         [f"east.{name}", "1", "9", "east", name, "9", "exact"],
     ]
-
-    answer = farshore("translate", "--group", "nobody", *config(mirror))
+    answer = farshore("translate", "--group", "nobody", *how, "--direct")
     assert answer.code == 5 and "no offsets" in answer.complaint()
 
 

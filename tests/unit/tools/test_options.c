@@ -81,6 +81,11 @@ static void commands_are_taken(void **state)
 	assert_string_equal(o.url, "http://h:1");
 	assert_int_equal(o.watch_ms, 7000);
 
+	o = take("groups --all");
+	assert_int_equal(o.command, COMMAND_GROUPS);
+	assert_null(o.group);
+	assert_string_equal(take("groups billing --json").group, "billing");
+
 	assert_int_equal(take("nonsense --help").command, COMMAND_HELP);
 	assert_int_equal(take("--version").command, COMMAND_VERSION);
 }
@@ -116,6 +121,8 @@ static void mistakes_are_told(void **state)
 		{"lag --watch=x", "--watch"},
 		{"lag --url", "--url needs a value"},
 		{"lag --nonsense", "--nonsense"},
+		{"groups a b", "groups"},
+		{"groups --topic t", "--topic"},
 		{"link status a b", "link status"},
 		{"link status --topic t", "--topic"},
 	};

@@ -130,6 +130,117 @@ static void json_is_for_programs(void **state)
 	free(text);
 }
 
+#define POSITION(n, target, problem)                                                            \
+	"{\"topic\":\"t\",\"partition\":" #n ",\"source_position\":7,\"source_end\":9,"         \
+	"\"target_topic\":\"a.t\",\"target_position\":" #target ",\"exact\":false,"             \
+	"\"max_behind\":3,\"pending\":0,\"target_committed\":4,\"checkpoint\":null,\"lost\":2," \
+	"\"repeated\":1,\"skipped\":0,\"problem\":\"" problem "\",\"reason\":\"" problem        \
+	"\",\"detail\":null}"
+
+#define GROUP(name, unknown, lost, repeated, problem, positions)                               \
+	"{\"link\":\"a->b\",\"group\":\"" name "\",\"source_state\":\"active\",\"sync\":true," \
+	"\"target_state\":\"empty\",\"synced_ms\":121000,\"problem\":\"" problem               \
+	"\",\"partitions\":2,\"not_mirrored\":0,\"unknown\":" #unknown                         \
+	",\"inexact\":0,\"waiting\":0,\"lost\":" #lost ",\"repeated\":" #repeated              \
+	",\"skipped\":0" positions "}"
+
+#define PAGE(groups) \
+	"{\"program\":\"farshore-mirror\",\"now_ms\":181000,\"links\":[],\"groups\":[" groups "]}"
+
+static char *groups_text(const char *page, const char *group, int want)
+{
+	char *text = NULL;
+	size_t n = 0;
+	int code = -1;
+	struct intake_groups in;
+	struct errmsg why = {""};
+	struct report r = {.out = open_memstream(&text, &n), .width = 80};
+	assert_non_null(r.out);
+	if (intake_groups(parsed(page), &in, &why) != ERR_OK)
+		fail_msg("%s", why.text);
+	assert_int_equal(report_groups(&r, &in, group, &code), ERR_OK);
+	assert_int_equal(code, want);
+	intake_groups_fini(&in);
+	fclose(r.out);
+	return text;
+}
+
+static void groups_are_sorted(void **state)
+{
+	(void)state;
+	char *text = groups_text(
+		PAGE(GROUP("fine", 0, 0, 0, "", "") "," GROUP("loses", 0, 5, 0, "", "") "," GROUP(
+			"unknown", 1, 0, 0, "no leave", "")),
+		NULL, EXIT_ATTENTION);
+	assert_string_equal(
+		text,
+		"LINK  GROUP    PARTITIONS  LOST  REPEATED  SKIPPED  UNKNOWN  SYNCED  THERE\n"
+		"a->b  unknown           2     0         0        0        1    60 s  empty\n"
+		"a->b  loses             2     5         0        0        0    60 s  empty\n"
+		"a->b  fine              2     0         0        0        0    60 s  empty\n"
+		"  unknown: no leave\n"
+		"3 groups, 2 of them would lose, skip or repeat records, or it cannot be told\n");
+	free(text);
+	text = groups_text(PAGE(GROUP("fine", 0, 0, 0, "", "")), NULL, EXIT_OK);
+	free(text);
+	text = groups_text(PAGE(""), "g", EXIT_NOT_FOUND);
+	assert_string_equal(text, "");
+	free(text);
+}
+
+static void positions_of_a_group(void **state)
+{
+	(void)state;
+	char *text = groups_text(PAGE(GROUP("g", 1, 2, 1, "",
+					    ",\"positions\":[" POSITION(0, 6, "") "," POSITION(
+						    1, null, "not ready") "]")),
+				 "g", EXIT_ATTENTION);
+	assert_string_equal(
+		text, "a->b, group g: at the source active, at the target empty\n"
+		      "TOPIC  PART  OFFSET  THERE  COMMITTED  LOST  REPEATED  SKIPPED  PROBLEM\n"
+		      "t         0       7      6          4     2         1        0  \n"
+		      "t         1       7      ?          4     2         1        0  not ready\n"
+		      "  t-0: the position there is up to 3 early\n"
+		      "  t-1: not ready\n");
+	free(text);
+}
+
+static void bad_groups_are_refused(void **state)
+{
+	(void)state;
+	static const char *const fields[] = {
+		"program",      "now_ms",          "groups",       "link",    "group",
+		"source_state", "problem",         "target_state", "unknown", "lost",
+		"repeated",     "skipped",         "inexact",      "waiting", "exact",
+		"pending",      "topic",           "target_topic", "reason",  "target_position",
+		"partition",    "source_position", "synced_ms"};
+	static const char page[] =
+		PAGE(GROUP("g", 1, 2, 1, "", ",\"positions\":[" POSITION(0, 6, "") "]"));
+	for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+		char quoted[64], *text = strdup(page), *at = NULL;
+		struct errmsg why = {""};
+		struct intake_groups in;
+		assert_non_null(text);
+		snprintf(quoted, sizeof quoted, "\"%s\":", fields[i]);
+		for (char *found = text; (found = strstr(found, quoted)) != NULL; found++)
+			at = found;
+		assert_non_null(at);
+		at[1] = 'X';
+		if (intake_groups(parsed(text), &in, &why) == ERR_OK)
+			fail_msg("taken without %s", fields[i]);
+		free(text);
+	}
+	struct errmsg why = {""};
+	struct intake_groups in;
+	/* Of a position that is exact, all that makes it so. */
+	char *text =
+		strdup(PAGE(GROUP("g", 1, 2, 1, "", ",\"positions\":[" POSITION(0, null, "") "]")));
+	char *exact = strstr(text, "\"exact\":false");
+	memcpy(exact, "\"exact\":true ", 13);
+	assert_int_equal(intake_groups(parsed(text), &in, &why), ERR_MALFORMED);
+	free(text);
+}
+
 /* Every field that is used: without it, and with a value of another kind. */
 static void bad_answers_are_refused(void **state)
 {
@@ -214,6 +325,9 @@ int main(void)
 		cmocka_unit_test(json_is_for_programs),
 		cmocka_unit_test(bad_answers_are_refused),
 		cmocka_unit_test(translations_tell_how_good_they_are),
+		cmocka_unit_test(groups_are_sorted),
+		cmocka_unit_test(positions_of_a_group),
+		cmocka_unit_test(bad_groups_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
