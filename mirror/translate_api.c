@@ -10,6 +10,7 @@
 
 #include "checkpoint/translate.h"
 #include "lib/base/map.h"
+#include "mirror/group_impl.h"
 #include "mirror/jsontext.h"
 #include "mirror/link_priv.h"
 
@@ -213,6 +214,36 @@ static const char *doubt(const struct slot *slot)
 	return "";
 }
 
+/* Both sides write to the topic: the position is the earlier of what this link's table and the
+ * other link's say. */
+static void answer_both(const struct slot *slot, const struct question *q, struct translation *t)
+{
+	const struct link *k = slot->topic->link;
+	const struct partition *p = slot->p;
+	struct group_translation both;
+	const struct run_entry *other = NULL;
+	if (k->reverse != NULL && reverse_ready(k->reverse, NULL))
+		other = reverse_entry(k->reverse, slot->topic->source_name, p->index);
+	bool quiet = p->phase == PHASE_COPY && p->in_flight.n == 0 &&
+		     p->src_acked == runs_src_end(p->runs);
+	bool known =
+		other != NULL && t->translated >= 0 &&
+		(q->direction == TRANSLATE_FORWARD
+			 ? group_translate_both(p->runs, other->runs, quiet, q->offset, &both)
+			 : group_translate_both(other->runs, p->runs, quiet, q->offset, &both));
+	if (!known) {
+		translate_fail(t, "both sides write to this topic, and the other link's run table "
+				  "is not known yet");
+		return;
+	}
+	t->translated = both.offset;
+	t->pending = both.pending;
+	if (t->max_behind < 0)
+		return; /* a doubt about our own table stays */
+	t->exact = both.exact;
+	t->max_behind = both.max_behind;
+}
+
 static void answer(struct http_request *req, const struct slot *slot, const struct question *q)
 {
 	char why[JSONTEXT_MAX];
@@ -230,6 +261,8 @@ static void answer(struct http_request *req, const struct slot *slot, const stru
 	};
 	struct buf page;
 	(void)translate_offset(slot->p->runs, q->direction, q->offset, &facts, &t);
+	if (slot->p->env->two_way)
+		answer_both(slot, q, &t);
 	json_t *root = translate_to_json(&t);
 	buf_init(&page, REPLY_BYTES);
 	jsontext_put(root, &page);

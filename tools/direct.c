@@ -434,5 +434,13 @@ void direct_translate(const struct direct *d, const struct direct_partition *p,
 				    .topic = p->topic,
 				    .target_topic = p->target_topic,
 				    .partition = p->partition};
+	if (d->link->two_way) {
+		out->state = "";
+		out->direction = direction;
+		out->offset = offset;
+		translate_fail(out, "both sides write to this topic: a running mirror holds both "
+				    "links' run tables against each other");
+		return;
+	}
 	(void)translate_offset(p->runs, direction, offset, &facts, out);
 }

@@ -421,6 +421,52 @@ def test_two_links_with_one_topic(pair: Pair, topic: Topic) -> None:
             assert (found["link"], found["translated"], answer.code) == (link, 3, 0)
 
 
+def test_topics_that_both_sides_write(pair: Pair, topic: Topic) -> None:
+    """Equal names, copied both ways: nothing that was not read is passed over, and an exact answer
+    repeats nothing."""
+    name = topic()
+    for client in (pair.source, pair.target):
+        client.create_topic(name)
+    more = {
+        "west->east.enabled": "true",
+        "west->east.topics": name,
+        "replication.policy.class": "org.apache.kafka.connect.mirror.IdentityReplicationPolicy",
+    }
+    with pair.mirror(name, more=more) as mirror:
+        for turn in range(6):
+            pair.source.produce(name, numbered(5, start=turn * 10))
+            pair.target.produce(name, numbered(3, start=1000 + turn * 10))
+
+        def sides() -> tuple[list[bytes | None], list[bytes | None]]:
+            return tuple([s.record.value for s in c.read(name)] for c in (pair.source, pair.target))
+
+        wait_for("both sides", lambda: all(len(found) == 48 for found in sides()))
+        here, there = sides()
+        assert sorted(map(str, here)) == sorted(map(str, there))
+
+        def settled() -> bool:
+            words = ("translate", name, 0, 48, "--link", "east->west", "--json")
+            return farshore(*words, "--url", url(mirror)).code == 0
+
+        wait_for("the other link's table", settled)
+        exact = 0
+        for back in (False, True):
+            own, other = (there, here) if back else (here, there)
+            words = ["translate", name, 0, *range(49), "--link", "east->west", "--json"]
+            answer = farshore(*words, *(["--back"] if back else []), "--url", url(mirror))
+            for found in translations(answer):
+                unread = set(own[found["offset"] :])
+                at = found["translated"]
+                assert unread <= set(other[at:]), found
+                again = len(other[at:]) - len(unread)
+                assert again <= found["max_behind"], found
+                exact += found["exact"]
+        assert exact > 2
+    # Only a mirror holds both tables.
+    answer = farshore("translate", name, 0, 3, "--link", "east->west", *direct(mirror))
+    assert answer.code == 5 and "both sides write" in answer.out
+
+
 def test_links_and_lag(pair: Pair, topic: Topic) -> None:
     """The worst comes first, with its reason; the exit code says if somebody is needed."""
     name, bad = topic("good"), topic("bad")
