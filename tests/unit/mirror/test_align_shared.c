@@ -323,6 +323,7 @@ static void what_differs_is_told(void **state)
 	assert_non_null(strstr(align_result(a)->detail.text, "target offset 2 is not the one"));
 	align_free(a);
 	/* More than the source has. */
+	teardown(state);
 	setup(state);
 	put(&source, 0, 2, -1, -1, -1);
 	own(0, 2, 0);
