@@ -743,7 +743,11 @@ enum err align_apply(const struct align *a, struct runs *table)
 	while (runs_cursor_next(&c, &run)) {
 		enum err e = runs_append(table, run.src, run.dst, run.n);
 		if (e != ERR_OK) {
+			/* By both sides: in a table without runs the first may have been put
+			 * behind a gap. */
 			runs_truncate_source(table, a->o.src);
+			runs_truncate_target(table, a->o.dst);
+			runs_advance_source(table, a->o.src);
 			runs_advance_target(table, a->o.dst);
 			return e;
 		}

@@ -588,6 +588,7 @@ void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 	 * probe finds what landed. */
 	if (e != ERR_OK) {
 		runs_truncate_source(p->runs, p->src_acked);
+		runs_truncate_target(p->runs, p->dst_acked);
 		runs_advance_source(p->runs, p->src_acked);
 		runs_advance_target(p->runs, p->dst_acked);
 		partition_fault(p, STATE_SOURCE_UNAVAILABLE, e, "run table: %s", err_text(e));

@@ -63,8 +63,11 @@ static void told_truncated(struct partition *p, const char *why)
  */
 static void cut(struct partition *p, int64_t dst_end)
 {
+	bool none = mirrored(p) == 0;
 	runs_truncate_target(p->runs, dst_end);
 	runs_advance_target(p->runs, dst_end);
+	if (none) /* what was looked at stays so, though the table has nothing to say it by */
+		runs_advance_source(p->runs, p->src_acked);
 	p->src_acked = runs_src_end(p->runs);
 	p->dst_acked = runs_dst_end(p->runs);
 	p->last_epoch = -1;
@@ -113,6 +116,7 @@ static void lost_all(struct partition *p)
 	}
 	struct run first = runs_at(p->runs, 0);
 	runs_clear(p->runs);
+	p->src_acked = first.src;
 	/* A new table takes any place at which the copy began. */
 	(void)!runs_begin(p->runs, first.src, first.dst);
 	cut(p, first.dst);
