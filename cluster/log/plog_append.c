@@ -76,6 +76,18 @@ static enum err storage_error(struct plog *l, enum err e, struct errmsg *why)
 	return e == ERR_IO || e == ERR_CORRUPT || e == ERR_NOT_FOUND ? refuse(l, why) : e;
 }
 
+/* Out of memory: what this producer has in flight is refused with the batch, too. */
+static enum err refuse_if_ordered(struct plog *l, struct bytes batch, enum err e,
+				  struct errmsg *why)
+{
+	struct batch_head h;
+
+	if (e != ERR_NOMEM || batch.n < BATCH_HEAD)
+		return e;
+	batch_head_get(batch.p, &h);
+	return h.producer_id >= 0 ? refuse(l, why) : e;
+}
+
 /* Head and payload to the end of the active segment. What a failed write left is cut off, now or
  * before the next one. */
 static enum err write_batch(struct plog *l, const struct validate_output *v, struct errmsg *why)
@@ -212,7 +224,7 @@ enum err plog_append(struct plog *l, struct bytes batch, const struct plog_appen
 				  "%s: the last write failed; the next try is soon", l->name);
 	enum err e = prepare(l, why);
 	if (e != ERR_OK)
-		return storage_error(l, e, why);
+		return refuse_if_ordered(l, batch, storage_error(l, e, why), why);
 	const struct validate_input in = {
 		.batch = batch,
 		.base_offset = l->end,
@@ -223,5 +235,5 @@ enum err plog_append(struct plog *l, struct bytes batch, const struct plog_appen
 	buf_init(&scratch, SCRATCH_KEEP);
 	e = append(l, &in, &scratch, out, why);
 	buf_fini(&scratch);
-	return e;
+	return refuse_if_ordered(l, batch, e, why);
 }

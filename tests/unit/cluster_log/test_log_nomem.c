@@ -129,6 +129,58 @@ static void appends(void **state)
 	each_fails(*state, act_append);
 }
 
+static struct bytes ordered(struct buf *out, int64_t now_ms, int64_t id, int32_t sequence)
+{
+	struct batch_head h = batches_head();
+
+	h.producer_id = id;
+	h.producer_epoch = 0;
+	h.base_sequence = sequence;
+	h.base_timestamp = now_ms;
+	buf_init(out, 1 << 16);
+	return batches_plain(out, &h, 3);
+}
+
+/* There is no memory for the first batch of a producer: the second one, in flight behind it, must
+ * not be taken for its first, or the first could never follow. */
+static void act_append_in_order(struct log_rig *r, bool *nomem)
+{
+	enum { ID = 100 };
+	const struct plog_append how = {.leader_epoch = 3};
+	struct plog_appended a;
+	struct buf b1, b2;
+
+	fail_alloc_in = -1 - fail_alloc_in; /* not yet */
+	/* A log that knows nobody. */
+	log_rig_fini(r);
+	log_rig_init(r);
+	log_rig_open(r);
+	struct bytes first = ordered(&b1, r->now_ms, ID, 0);
+	struct bytes second = ordered(&b2, r->now_ms, ID, 3);
+	fail_alloc_in = -1 - fail_alloc_in;
+	enum err e = plog_append(r->plog, first, &how, &a, NULL);
+	*nomem = fail_alloc_in == 0;
+	bool hit = fail_alloc_off();
+	if (e != ERR_OK) {
+		assert_true(hit);
+		assert_int_equal(e, ERR_KAFKA_KAFKA_STORAGE_ERROR);
+		assert_int_equal(plog_append(r->plog, second, &how, &a, NULL), e);
+		r->now_ms += 2000;
+		loop_turn(r->loop, 0);
+		assert_int_equal(plog_append(r->plog, first, &how, &a, NULL), ERR_OK);
+	}
+	assert_int_equal(plog_append(r->plog, second, &how, &a, NULL), ERR_OK);
+	log_rig_kill(r);
+	buf_fini(&b1);
+	buf_fini(&b2);
+	fail_alloc_in = hit ? 0 : -1;
+}
+
+static void appends_in_order(void **state)
+{
+	each_fails(*state, act_append_in_order);
+}
+
 static void act_read(struct log_rig *r, bool *nomem)
 {
 	struct plog_slice s;
@@ -193,6 +245,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(open_new, setup, teardown),
 		cmocka_unit_test_setup_teardown(open_old, setup, teardown),
 		cmocka_unit_test_setup_teardown(appends, setup, teardown),
+		cmocka_unit_test_setup_teardown(appends_in_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(reads, setup, teardown),
 	};
 
