@@ -21,7 +21,8 @@ enum {
 	DECODE_BYTES = 8 << 20,
 	WATCH_MS = 100, /* until the metadata say whether the topic is there */
 	RETRY_MS = 1000,
-	PASSES = 64, /* whose latency is known */
+	PASSES = 64,            /* whose latency is known, */
+	LATENCY_MS = 60 * 1000, /* for so long */
 };
 
 struct pass {
@@ -321,5 +322,7 @@ static void on_stored(void *arg, uint64_t ticket)
 int64_t checkpoints_latency_ms(const struct checkpoints *c, uint32_t pass)
 {
 	const struct pass *p = &c->passes[pass % PASSES];
-	return pass > 0 && p->n == pass ? p->latency_ms : -1;
+	bool known = pass > 0 && p->n == pass &&
+		     loop_now_ms(c->g->link->loop) - p->began_ms < LATENCY_MS;
+	return known ? p->latency_ms : -1;
 }

@@ -325,18 +325,23 @@ void groups_metrics(struct link *const *links, size_t n, struct metrics *m)
 /*
  * MM2 keeps a minute of samples for each position, and a position is told when it changes: mostly
  * there is one sample, and its least, its largest and its mean are that one. It is the time from
- * when the checkpoint was made to when it was in the log.
+ * when the checkpoint was made to when it was in the log. At a first start all positions of all
+ * groups are told at once: the page has room for some of them.
  */
+enum { LATENCIES_MAX = 10000 };
+
 static void put_latency(struct groups *g, struct metrics *m, const struct metrics_label *l)
 {
+	size_t room = LATENCIES_MAX;
 	for (size_t i = 0; i < g->all_n && g->checkpoints != NULL; i++) {
 		const struct group *group = g->all[i];
-		for (int32_t k = 0; k < group->positions_n; k++) {
+		for (int32_t k = 0; k < group->positions_n && room > 0; k++) {
 			const struct group_position *p = &group->positions[k];
 			int64_t ms = checkpoints_latency_ms(g->checkpoints, p->told_pass);
 			char partition[16];
 			if (ms < 0)
 				continue;
+			room--;
 			snprintf(partition, sizeof partition, "%d", p->partition);
 			metrics_int(m,
 				    METRICS_LABELS(l[0], l[1], {"group", group->name},
@@ -356,8 +361,10 @@ void groups_mm2_metrics(struct link *const *links, size_t n, struct metrics *m)
 		"kafka_connect_mirror_mirrorcheckpointconnector_checkpoint_latency_ms_avg",
 	};
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-		metrics_family(m, names[i], METRICS_GAUGE,
-			       "Time that the position's last checkpoint took to be in the log.");
+		metrics_family(
+			m, names[i], METRICS_GAUGE,
+			"Time that a checkpoint of the last minute took to be in the log; 10000 "
+			"positions at most.");
 		family(links, n, m, put_latency);
 	}
 }
