@@ -572,6 +572,15 @@ static void free_waits(struct wait *list)
 	}
 }
 
+void gaps_stop(struct gaps *g)
+{
+	if (g == NULL)
+		return;
+	loop_timer_stop(g->retry);
+	topic_writer_stop(g->records);
+	topic_writer_stop(g->letters);
+}
+
 void gaps_free(struct gaps *g)
 {
 	if (g == NULL)

@@ -15,6 +15,8 @@ struct gaps;
 enum err gaps_new(struct link *k, struct gaps **out) ERR_MUST_USE;
 /* After the link's clients were freed. NULL is safe. */
 void gaps_free(struct gaps *g);
+/* Before they are: nothing more is asked of them. NULL is safe. */
+void gaps_stop(struct gaps *g);
 
 /* Read back what is recorded, once the target's metadata are there. */
 void gaps_on_metadata(struct gaps *g);

@@ -480,6 +480,7 @@ static void asking_stop(struct link *k)
 	heartbeats_stop(k->heartbeats);
 	offset_syncs_stop(k->syncs);
 	groups_halt(k->groups);
+	gaps_stop(k->gaps);
 }
 
 /* Everything in flight completes once the clients are gone; until then the slots must live. */
