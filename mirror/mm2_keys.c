@@ -56,7 +56,7 @@ const struct mm2_key mm2_keys[] = {
 	{"admin.timeout.ms", CONN, MM2_IGNORED, .why = "every request has request.timeout.ms, and is repeated"},
 	{"forwarding.admin.class", CONN, MM2_REFUSED, .same = "org.apache.kafka.clients.admin.ForwardingAdmin", .why = NO_CODE},
 	{"topic.filter.class", CONN, MM2_REFUSED, .same = MM2_PACKAGE "DefaultTopicFilter", .why = NO_CODE "; DefaultTopicFilter is built in"},
-	{"metric.names.formats", CONN, MM2_IGNORED, .why = NO_JMX},
+	{"metric.names.formats", CONN, MM2_IGNORED, .same = "legacy", .why = "the legacy names are served at /metrics (metrics.mm2)"},
 	{"offset-syncs.topic.location", CONN, MM2_LINK, .to = "offset_syncs_location"},
 	{"emit.offset-syncs.enabled", CONN, MM2_LINK, .to = "emit_offset_syncs", .form = MM2_BOOL},
 	{"task.index", CONN, MM2_IGNORED, .why = MM2_INTERNAL},

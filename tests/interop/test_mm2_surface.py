@@ -6,6 +6,7 @@ import re
 import subprocess
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,9 @@ from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from conftest import QUIET, Pair, Topic
 from harness import java
 from harness.client import Client, numbered
-from harness.compare import assert_same, diff
-from harness.mirror import Mirror, mm2_properties, write_properties
+from harness.command import farshore
+from harness.compare import assert_same
+from harness.mirror import QUICK, Mirror, MirrorMaker2, mm2_properties, write_properties
 from harness.process import wait_for
 
 HEARTBEAT = b"\x00\x00"  # version 0, before the time
@@ -25,6 +27,7 @@ DEFAULTS = {
     "heartbeats.replication.enabled": "true",
     "emit.offset-syncs.enabled": "true",
 }
+CHECKPOINTS = "east.checkpoints.internal"
 SYNCS = {"source": "mm2-offset-syncs.west.internal", "target": "mm2-offset-syncs.east.internal"}
 
 
@@ -75,12 +78,12 @@ def commit(client: Client, group: str, topic: str, offset: int) -> None:
     client.admin.alter_consumer_group_offsets([places])[group].result(10)
 
 
-def exact(client: Client, topic: str) -> dict[int, int]:
-    """By brute force: where each position of the source's partition 0 is on the target."""
-    visible = [stored.offset for stored in client.read(topic)]
+def exact(client: Client, topic: str, partition: int = 0) -> dict[int, int]:
+    """By brute force: where each position of the source's partition is on the target."""
+    visible = [stored.offset for stored in client.read(topic, partition)]
     return {
         position: sum(1 for offset in visible if offset < position)
-        for position in range(client.offsets(topic)[1] + 1)
+        for position in range(client.offsets(topic, partition)[1] + 1)
     }
 
 
@@ -111,7 +114,8 @@ def test_heartbeats(pair: Pair, topic: Topic) -> None:
             "east.heartbeats",
             lambda: heartbeats(pair.target, "east.heartbeats", "west", "east"),
         )
-    assert diff(pair.source.records("heartbeats"), pair.target.records("east.heartbeats")) == ""
+    copied = [stored.record for stored in pair.target.read("east.heartbeats")]
+    assert copied == [stored.record for stored in pair.source.read("heartbeats")][: len(copied)]
 
 
 def test_heartbeats_off(pair: Pair, topic: Topic) -> None:
@@ -167,8 +171,8 @@ def test_remote_cluster_utils(pair: Pair, topic: Topic, policy: str) -> None:
     assert "east.heartbeats" in found["remoteTopics"]
     assert remote in found["remoteTopicsOfSource"]
     # Java takes what is named after a cluster for a copy, but for MM2's own topics.
-    internal = {t for t in found["remoteTopics"] if t.endswith("internal")}
-    assert internal == {"east.offset-runs.internal"}
+    assert "east.offset-runs.internal" in found["remoteTopics"]
+    assert CHECKPOINTS not in found["remoteTopics"]
     if policy == "Identity":
         return
     west, east = pair.west.bootstrap(), pair.east.bootstrap()
@@ -203,9 +207,9 @@ def checkpoint_task(pair: Pair, topic: str, location: str, groups: list[str]) ->
         "replication.factor": "1",
         "checkpoints.topic.replication.factor": "1",
     }
-    if "east.checkpoints.internal" not in pair.target.topics():
+    if CHECKPOINTS not in pair.target.topics():
         # MM2's connector makes it before it starts the task.
-        pair.target.create_topic("east.checkpoints.internal", cleanup_policy="compact")
+        pair.target.create_topic(CHECKPOINTS, cleanup_policy="compact")
     file = write_properties(pair.folder / f"task-{location}.properties", task)
     found = mm2_classes("checkpoints", str(file), "20")
     return {
@@ -216,7 +220,9 @@ def checkpoint_task(pair: Pair, topic: str, location: str, groups: list[str]) ->
     }
 
 
-@pytest.mark.parametrize("location", ["source", "target"])
+@pytest.mark.parametrize(
+    "location", ["source", pytest.param("target", marks=pytest.mark.long)]
+)
 def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
     """MM2's checkpoint task translates by our offset syncs: never past the true position, exactly
     at the newest sync, and it knows positions from before it was there."""
@@ -237,7 +243,7 @@ def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
             )
             wait_for(
                 "their sync",
-                lambda n=total: (n - 1) in [down for _up, down in syncs(holder, SYNCS[location], name)],
+                lambda n=total: syncs(holder, SYNCS[location], name)[-1][1] == n - 1,
             )
     truth = exact(pair.source, name)
     end = max(truth)
@@ -255,6 +261,125 @@ def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
         else:
             assert translated is not None and translated <= truth[position]
     assert found[f"{name}-{end}"] == truth[end]
+
+
+GROUPS_SYNCED = {
+    **DEFAULTS,
+    "emit.checkpoints.interval.seconds": "1",
+    "sync.group.offsets.interval.seconds": "1",
+    "refresh.groups.interval.seconds": "1",
+}
+
+
+def text(value: bytes, at: int) -> tuple[str, int]:
+    """The string at `at` of an encoded key or value, and what follows it."""
+    end = at + 2 + int.from_bytes(value[at : at + 2], "big")
+    return value[at + 2 : end].decode(), end
+
+
+def checkpoints(client: Client) -> dict[tuple[str, str, int], tuple[int, int]]:
+    """Group, topic and partition -> the newest committed offset and its translation."""
+    found = {}
+    for stored in client.read(CHECKPOINTS) if CHECKPOINTS in client.topics() else []:
+        key, value = stored.record.key, stored.record.value
+        assert key is not None and value is not None and value[:2] == bytes(2)
+        group, at = text(key, 0)
+        topic, at = text(key, at)
+        place = (group, topic, int.from_bytes(key[at:], "big"))
+        found[place] = (int.from_bytes(value[2:10], "big"), int.from_bytes(value[10:18], "big"))
+    return found
+
+
+class Committed:
+    """Groups of a test: what each has committed at the source."""
+
+    def __init__(self, pair: Pair):
+        self.pair = pair
+        self.offsets: dict[str, dict[tuple[str, int], int]] = {}
+
+    def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
+        place = TopicPartition(topic, partition, offset, f"note {offset}")
+        asked = [ConsumerGroupTopicPartitions(group, [place])]
+        self.pair.source.admin.alter_consumer_group_offsets(asked)[group].result(10)
+        self.offsets.setdefault(group, {})[(topic, partition)] = offset
+
+    def told(self) -> bool:
+        """There is a checkpoint of each of these offsets."""
+        found = checkpoints(self.pair.target)
+        return all(
+            found.get((group, f"east.{topic}", partition), (-1, -1))[0] == offset
+            for group, places in self.offsets.items()
+            for (topic, partition), offset in places.items()
+        )
+
+
+def by_command(config: Path, group: str) -> dict[str, int]:
+    """What `farshore translate --group` says."""
+    answer = farshore("translate", "--group", group, "--mm2", config, "--json")
+    assert answer.code == 0, answer.err
+    assert answer.json()["group"] == group
+    found = answer.json()["translations"]
+    assert all(t["exact"] for t in found)
+    return {f"{t['target_topic']}-{t['partition']}": t["translated"] for t in found}
+
+
+def assert_agree(pair: Pair, committed: Committed, config: Path, client: Path) -> None:
+    """Java, the command and the two logs say the same of every group."""
+    wait_for("the checkpoints", committed.told)
+    truth = {
+        (topic, partition): exact(pair.source, topic, partition)
+        for places in committed.offsets.values()
+        for topic, partition in places
+    }
+    want = {
+        group: {
+            f"east.{topic}-{partition}": truth[topic, partition][offset]
+            for (topic, partition), offset in places.items()
+        }
+        for group, places in committed.offsets.items()
+    }
+    found = mm2_classes("ask", str(client), "east", *committed.offsets)
+    assert CHECKPOINTS in found["checkpointTopics"]
+    assert found["translateOffsets"] == want
+    assert {group: by_command(config, group) for group in committed.offsets} == want
+
+
+def test_translate_offsets(pair: Pair, topic: Topic) -> None:
+    """M7: RemoteClusterUtils.translateOffsets agrees with `farshore translate` and with the logs for
+    every group; the same when the mirror was killed in between."""
+    pair.need_transactions()
+    plain, txn = topic("plain"), topic("txn")
+    pair.source.create_topic(plain, partitions=2)
+    pair.source.create_topic(txn)
+    for partition in range(2):
+        pair.source.produce(plain, numbered(200), partition)
+
+    def transactions(count: int) -> None:
+        for number in range(count):
+            records = numbered(1 + number % 7, start=10 * number)
+            pair.source.transaction(txn, records, commit=number % 3 != 1)
+
+    transactions(20)
+    committed = Committed(pair)
+    end = pair.source.offsets(txn)[1]
+    for number, offset in enumerate([0, 1, *range(5, end, 7), end - 1, end]):
+        group = f"{plain}-{number}"
+        committed.commit(group, txn, 0, offset)
+        committed.commit(group, plain, number % 2, 11 * number)
+    client = write_properties(
+        pair.folder / "client.properties", {"bootstrap.servers": pair.west.bootstrap()}
+    )
+    mirror = pair.mirror(f"{plain},{txn}", more={**GROUPS_SYNCED, "groups": f"{plain}-.*"})
+    config = pair.folder / "mirror0.properties"
+    with mirror:
+        assert_agree(pair, committed, config, client)
+        mirror.kill()
+        transactions(5)
+        end = pair.source.offsets(txn)[1]
+        for number in range(0, len(committed.offsets), 3):
+            committed.commit(f"{plain}-{number}", txn, 0, end - number)
+        mirror.start()
+        assert_agree(pair, committed, config, client)
 
 
 STATISTICS = ("", "_min", "_max", "_avg")
@@ -306,3 +431,58 @@ def test_metrics(pair: Pair, topic: Topic) -> None:
         pair.source.produce(name, numbered(10), 0)
         wait_for("10", lambda: mirror.metric("farshore_records_total", topic=name) == 10)
         assert PREFIX not in mirror.get("/metrics")[1]
+
+
+@pytest.mark.long
+def test_as_mm2_does(pair: Pair, topic: Topic) -> None:
+    """MM2 itself between the same clusters, under other aliases: the same topics with the same
+    content, the same answers of its own client."""
+    name = topic()
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(250))
+    aliases = {
+        "clusters": "north, south",
+        "north.bootstrap.servers": pair.east.bootstrap(),
+        "south.bootstrap.servers": pair.west.bootstrap(),
+        "north->south.enabled": "true",
+        "north->south.topics": name,
+        "emit.checkpoints.interval.seconds": "1",
+        **QUICK,
+    }
+    client = write_properties(
+        pair.folder / "client.properties", {"bootstrap.servers": pair.west.bootstrap()}
+    )
+    with pair.mirror(name, more=DEFAULTS):
+        assert_same(pair.source, name, pair.target, f"east.{name}")
+        wait_for("a sync", lambda: syncs(pair.source, SYNCS["source"], name) == [(249, 249)])
+    with MirrorMaker2(pair.folder, aliases, flags=java.QUICK_FLAGS):
+        assert_same(pair.source, name, pair.target, f"north.{name}", timeout=120)
+        for where, kind, ends in (
+            (pair.target, "heartbeats", ("north", "south")),
+            (pair.source, "heartbeats", ("south", "north")),
+            (pair.target, "north.heartbeats", ("south", "north")),
+        ):
+            wait_for(
+                f"MM2's {kind} {ends}",
+                lambda w=where, k=kind, e=ends: k in w.topics() and heartbeats(w, k, *e),
+                60,
+            )
+        wait_for(
+            "a sync of MM2",
+            lambda: syncs(pair.source, "mm2-offset-syncs.south.internal", name),
+            90,
+        )
+    theirs = syncs(pair.source, "mm2-offset-syncs.south.internal", name)
+    assert all(up == down for up, down in theirs) and theirs[-1][0] <= 249
+    for which in (pair.source, pair.target):
+        ours, theirs = (
+            {t.replace(alias, "X") for t in which.topics() if t.startswith(f"{alias}.")}
+            for alias in ("east", "north")
+        )
+        assert theirs <= ours, "each topic that MM2 makes is one that a link makes"
+    east, north = (mm2_classes("ask", str(client), alias) for alias in ("east", "north"))
+    assert east["replicationHops"] == north["replicationHops"] == 1
+    assert east["upstreamClusters"] == ["east", "north"]
+    assert {"east.heartbeats", "north.heartbeats", "heartbeats"} == set(east["heartbeatTopics"])
+    assert f"north.{name}" in north["remoteTopicsOfSource"]
+    assert f"east.{name}" in east["remoteTopicsOfSource"]

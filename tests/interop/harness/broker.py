@@ -140,7 +140,7 @@ class Broker:
         )
         self.process.start()
 
-    def wait_ready(self, timeout: float = 60) -> None:
+    def wait_ready(self, timeout: float = 180) -> None:
         """Until the client listener accepts; it opens last, when the broker is unfenced."""
 
         def probe() -> bool:
