@@ -75,6 +75,8 @@ enum err gap_key(const struct gap *g, const struct gap_place *at, struct buf *ou
 	put_id(o, "topic_id", &g->topic_id);
 	put_id(o, "new_topic_id", &g->new_topic_id);
 	put_int(o, "source_first", g->source_first);
+	if (g->cause == ON_FOREIGN_WRITE)
+		put_int(o, "target_first", g->target_first);
 	return put_json(o, out);
 }
 

@@ -16,10 +16,12 @@
 #include "lib/net/tls.h"
 #include "mirror/connect.h"
 #include "mirror/gaps.h"
+#include "mirror/gone.h"
 #include "mirror/groups.h"
 #include "mirror/heartbeats.h"
 #include "mirror/link_priv.h"
 #include "mirror/naming.h"
+#include "mirror/retention.h"
 #include "mirror/takeover.h"
 
 enum {
@@ -71,6 +73,7 @@ static struct slot *slot_new(struct topic_entry *t, int32_t index)
 	if (slot == NULL)
 		return NULL;
 	slot->topic = t;
+	slot->headroom_seconds = -1;
 	slot->p = partition_new(&t->env, index, t->link->config->runs_budget);
 	slot->retry = loop_timer_new(t->link->loop, slot_retry, slot);
 	if (slot->p == NULL || slot->retry == NULL) {
@@ -119,6 +122,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.queue_high = budget / 2,
 		.queue_low = budget / 4,
 		.decode_max = DECODE_BYTES,
+		.source_trouble = t->source_trouble.text,
 		.policy = policies_of(k->policies, t->source_name),
 		.clock = loop_clock(k->loop),
 		.host = &link_host,
@@ -177,6 +181,7 @@ static void on_topic_ready(void *arg, const struct topic_info *info)
 	t->target_stamps = info->target_stamps;
 	bool was_gone = t->gone;
 	t->gone = false;
+	gone_end(t);
 	errmsg_set(&t->problem, ERR_OK, "%s", "");
 	for (int32_t i = 0; (other_id || was_gone) && i < t->slots_n; i++)
 		partition_on_source_topic(t->slots[i]->p, true, &info->source_id);
@@ -201,6 +206,7 @@ static void on_topic_gone(void *arg, const char *source_name)
 	if (t == NULL || t->gone)
 		return;
 	t->gone = true;
+	gone_begin(k->gone, t);
 	for (int32_t i = 0; i < t->slots_n; i++)
 		partition_on_source_topic(t->slots[i]->p, false, NULL);
 }
@@ -305,6 +311,8 @@ static void on_tick(void *arg)
 	struct link *k = arg;
 	source_tick(k->source);
 	sender_tick(k->sender);
+	gone_tick(k->gone);
+	retention_tick(k->retention);
 	takeover_tick(k->takeover);
 	link_judge(k);
 	loop_timer_set(k->tick, TICK_MS);
@@ -321,6 +329,10 @@ static enum err link_parts(struct link *k, struct errmsg *why)
 		e = journal_new(k, &k->journal);
 	if (e == ERR_OK)
 		e = gaps_new(k, &k->gaps);
+	if (e == ERR_OK)
+		e = gone_new(k, &k->gone);
+	if (e == ERR_OK)
+		e = retention_new(k, &k->retention);
 	if (e == ERR_OK)
 		e = two_way_new(k, begin);
 	if (e == ERR_OK)
@@ -535,6 +547,8 @@ void link_free(struct link *k)
 	offset_syncs_free(k->syncs);
 	groups_free(k->groups);
 	gaps_free(k->gaps);
+	gone_free(k->gone);
+	retention_free(k->retention);
 	policies_free(k->policies);
 	takeover_free(k->takeover);
 	size_t at = 0;

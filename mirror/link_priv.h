@@ -13,6 +13,7 @@
 #define FARSHORE_MIRROR_LINK_PRIV_H
 
 #include "mirror/config.h"
+#include "mirror/headroom.h"
 #include "mirror/link.h"
 #include "mirror/memory.h"
 #include "mirror/offset_syncs.h"
@@ -28,6 +29,8 @@ struct heartbeats;
 struct groups;
 struct gaps;
 struct takeover;
+struct gone;
+struct retention;
 struct fetch_lane;
 struct send_lane;
 
@@ -65,6 +68,10 @@ struct slot {
 	struct probe *probe;
 	struct uuid target_id; /* of the target topic that was probed; zero if it has none */
 
+	/* retention.c */
+	struct headroom headroom;
+	double headroom_seconds; /* -1: not known, or no danger */
+
 	/* journal.c */
 	struct stored *stored;                            /* what is stored of the run table */
 	struct slot *journal_next, *journal_writing_next; /* it may be in both lists */
@@ -82,6 +89,12 @@ struct slot {
 };
 
 struct topic_entry {
+	/* gone.c: while the source does not list it */
+	struct errmsg source_trouble;
+	unsigned gone_seen; /* times in a row that the source said that there is no such topic, */
+	int64_t gone_since_ms; /* since then; monotonic; -1 */
+	bool gone_deleted;     /* its copy was deleted */
+
 	struct link *link;
 	char *source_name, *target_name;
 	struct partition_env env;
@@ -107,6 +120,8 @@ struct link {
 	struct prober *prober;
 	struct journal *journal;
 	struct gaps *gaps;
+	struct gone *gone;
+	struct retention *retention;
 	struct policies *policies;
 	struct reverse *reverse; /* with `two_way`; NULL: not followed */
 	struct origin *origin;   /* with `two_way` */

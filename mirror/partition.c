@@ -50,7 +50,7 @@ struct partition *partition_new(const struct partition_env *env, int32_t index, 
 	p->last_epoch = p->next_epoch = -1;
 	p->fault_offset = -1;
 	p->last_timestamp = -1;
-	p->align_from = p->parting_end = -1;
+	p->align_from = p->parting_end = p->foreign_first = -1;
 	unit_queue_init(&p->waiting);
 	unit_queue_init(&p->in_flight);
 	return p;
@@ -120,12 +120,16 @@ static void drained_after_fault(struct partition *p)
 	case STATE_DATA_LOSS:
 	case STATE_TOPIC_RECREATED:
 	case STATE_SOURCE_TRUNCATED:
-	case STATE_FOREIGN_WRITE:
 	case STATE_PAUSED:
 		if (partition_acts(p, p->state))
 			wait_and_probe(p);
 		else
 			p->phase = PHASE_STOPPED;
+		return;
+	case STATE_FOREIGN_WRITE:
+		p->phase = PHASE_STOPPED;
+		if (partition_acts(p, p->state))
+			partition_policy_foreign(p);
 		return;
 	case STATE_REFUSED:
 		p->phase = PHASE_WAIT;
@@ -234,6 +238,7 @@ void partition_probe(struct partition *p)
 		return;
 	}
 	p->producer_asked = false;
+	p->foreign_first = -1;
 	p->phase = PHASE_PROBE;
 	p->env->host->probe(p->env->host_ctx, p, p->last_epoch);
 }
@@ -346,9 +351,8 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 	if (!exists) {
 		if (p->state != STATE_SOURCE_UNAVAILABLE)
 			partition_fault(p, STATE_SOURCE_UNAVAILABLE,
-					ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION,
-					"topic %s is gone at the source; waiting for it",
-					p->env->source_topic);
+					ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION, "%s",
+					partition_trouble(p));
 		return;
 	}
 	if (!uuid_is_zero(id) && !uuid_is_zero(&p->stored_id) && !uuid_eq(id, &p->stored_id)) {
@@ -367,6 +371,18 @@ void partition_on_source_topic(struct partition *p, bool exists, const struct uu
 				"the new topic from its start",
 				p->env->source_topic, is, was, p->env->target_topic);
 	}
+}
+
+void partition_on_source_trouble(struct partition *p)
+{
+	if (p->state == STATE_SOURCE_UNAVAILABLE && partition_trouble(p)[0] != '\0')
+		partition_set_state(p, STATE_SOURCE_UNAVAILABLE, partition_trouble(p));
+}
+
+void partition_on_source_start(struct partition *p, int64_t offset)
+{
+	if (offset > p->source_start)
+		p->source_start = offset;
 }
 
 void partition_on_target_topic(struct partition *p)
@@ -670,8 +686,15 @@ static void unit_refused(struct partition *p, const struct unit *u, enum err e,
 		return;
 	default:
 		p->env->host->refresh(p->env->host_ctx, p, false);
-		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "writing to the target: %s",
-				detail);
+		if (e == ERR_KAFKA_TOPIC_AUTHORIZATION_FAILED)
+			partition_fault(
+				p, STATE_TARGET_UNAVAILABLE, e,
+				"writing to the target: TOPIC_AUTHORIZATION_FAILED: this user "
+				"needs Write on topic %s",
+				p->env->target_topic);
+		else
+			partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "writing to the target: %s",
+					detail);
 	}
 }
 
@@ -703,6 +726,8 @@ static void unit_answered(struct partition *p, struct unit *u, const struct errm
 	} else if (e == ERR_OK && p->phase == PHASE_COPY && base > u->dst) {
 		int64_t foreign = base - u->dst;
 		partition_landed(p, u, base);
+		p->foreign_first = base - foreign;
+		p->foreign_end = base;
 		partition_fault(
 			p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 			"%" PRId64
@@ -776,8 +801,14 @@ static void fetch_refused(struct partition *p, const struct fetch_result *r)
 	case ERR_KAFKA_INCONSISTENT_TOPIC_ID:
 	default:
 		p->env->host->refresh(p->env->host_ctx, p, true);
-		partition_fault(p, STATE_SOURCE_UNAVAILABLE, r->error,
-				"reading from the source: %s", err_text(r->error));
+		if (r->error == ERR_KAFKA_TOPIC_AUTHORIZATION_FAILED)
+			partition_fault(p, STATE_SOURCE_UNAVAILABLE, r->error,
+					"reading from the source: TOPIC_AUTHORIZATION_FAILED: this "
+					"user needs Read on topic %s",
+					p->env->source_topic);
+		else
+			partition_fault(p, STATE_SOURCE_UNAVAILABLE, r->error,
+					"reading from the source: %s", err_text(r->error));
 	}
 }
 

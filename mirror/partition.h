@@ -161,6 +161,8 @@ struct partition_env {
 	/* Another link copies the same topic the other way, under the same name: what that one
 	 * wrote to the source is not copied, and the target has writers of its own (`shared`). */
 	bool two_way;
+	const char *source_trouble; /* why the source does not have the topic; "" or NULL if it
+				       has */
 	struct policy policy;
 	int32_t target_max_batch;     /* target's max.message.bytes */
 	size_t queue_high, queue_low; /* bytes waiting or in flight in one partition */
@@ -250,8 +252,10 @@ struct partition {
 	int64_t sequence_fault_ms; /* monotonic: since when the target refuses our sequence; 0 */
 	int64_t acked_ms;          /* monotonic, of the last acknowledgement */
 	bool target_made_again;
-	struct gap *gap;         /* what PHASE_RECORD records, or has recorded; NULL: nothing */
-	bool gap_durable;        /* it is: the next probe acts on it */
+	struct gap *gap;  /* what PHASE_RECORD records, or has recorded; NULL: nothing */
+	bool gap_durable; /* it is: the next probe acts on it */
+	int64_t foreign_first, foreign_end; /* FOREIGN_WRITE: others wrote there; -1: it is not only
+					       that, and no policy goes on */
 	struct suspect *suspect; /* a range in which the target refuses a record; NULL: none */
 	int64_t parting_end;     /* the source was seen to end, or part from the copy, there; -1 */
 	bool go_alone;      /* one batch at a time until one has landed: the position was moved by a
@@ -331,6 +335,11 @@ void partition_on_origin(struct partition *p);
 void partition_share(struct partition *p);
 /* The source's topic has another id now, or is gone. */
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id);
+
+/* `source_trouble` of the environment changed. */
+void partition_on_source_trouble(struct partition *p);
+/* The source's log starts there, as somebody else found out. */
+void partition_on_source_start(struct partition *p, int64_t offset);
 
 /* The target's topic was deleted and made again, perhaps by the person whom this partition waits
  * for. */

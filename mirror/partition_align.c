@@ -113,6 +113,10 @@ static void align_mismatch(struct partition *p)
 				p->align_src, r->detail.text);
 		return;
 	}
+	if (!p->align_check) {
+		p->foreign_first = p->align_dst;
+		p->foreign_end = p->align_goal;
+	}
 	partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 			"what %s-%d holds from offset %" PRId64
 			" on is no copy of %s from offset %" PRId64
@@ -303,6 +307,8 @@ void partition_align_begin(struct partition *p, const struct probe_result *r)
 {
 	p->align_tail = partition_sequence_from_tail(p, r);
 	if (!p->align_tail && r->tail.n > 0) {
+		p->foreign_first = p->dst_acked;
+		p->foreign_end = r->target_end;
 		partition_fault(p, STATE_FOREIGN_WRITE, ERR_KAFKA_INVALID_PRODUCER_ID_MAPPING,
 				"%s-%d has %" PRId64 " records after offset %" PRId64
 				" and the last was not written by this link: another writer is in "

@@ -12,6 +12,7 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "lib/base/mem.h"
 #include "mirror/align.h"
@@ -35,6 +36,8 @@ bool partition_acts(const struct partition *p, enum mirror_state s)
 		return acts[ON_SOURCE_TRUNCATED] && !p->shared;
 	case STATE_REFUSED:
 		return acts[ON_REFUSED];
+	case STATE_FOREIGN_WRITE:
+		return acts[ON_FOREIGN_WRITE] && p->foreign_first >= 0;
 	case STATE_ACTIVE:
 	case STATE_CATCHING_UP:
 	case STATE_STARTING:
@@ -42,7 +45,6 @@ bool partition_acts(const struct partition *p, enum mirror_state s)
 	case STATE_TARGET_TRUNCATED:
 	case STATE_SOURCE_UNAVAILABLE:
 	case STATE_TARGET_UNAVAILABLE:
-	case STATE_FOREIGN_WRITE:
 	case STATE_COUNT:
 		break;
 	}
@@ -79,6 +81,8 @@ static void begin_record(struct partition *p, enum mirror_state state, const str
 			 const char *why)
 {
 	struct gap *copy = mem_zalloc(1, sizeof *copy);
+	if (copy == NULL && state == STATE_FOREIGN_WRITE)
+		return; /* it stays stopped */
 	if (copy == NULL) {
 		partition_fault(p, state, ERR_NOMEM, "%s", why);
 		return;
@@ -109,6 +113,12 @@ void partition_on_recorded(struct partition *p, enum err e, const struct errmsg 
 	}
 	p->gap_durable = true;
 	p->counters.gaps[p->gap->cause]++;
+	if (p->gap->cause == ON_FOREIGN_WRITE) {
+		partition_policy_forget(p);
+		p->phase = PHASE_STOPPED;
+		partition_share(p);
+		return;
+	}
 	if (p->gap->cause == ON_REFUSED) {
 		partition_suspect_recorded(p);
 		return;
@@ -262,6 +272,23 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 	partition_suspect_free(p);
 	moved(p);
 	partition_take_producer(p, r->source_start, r->target_end);
+}
+
+/* ---- FOREIGN_WRITE ---- */
+
+/* From here on the partition is shared with whoever writes there (partition_shared.c). Another
+ * process begins with the thought that it is alone, and records what it finds then. */
+void partition_policy_foreign(struct partition *p)
+{
+	struct gap g;
+	char why[sizeof p->reason.text];
+	gap_init(&g, ON_FOREIGN_WRITE, p->index);
+	g.target_first = p->foreign_first;
+	g.target_end = p->foreign_end;
+	g.source_next = p->src_acked;
+	g.count = p->foreign_end - p->foreign_first;
+	snprintf(why, sizeof why, "%s", p->reason.text);
+	begin_record(p, STATE_FOREIGN_WRITE, &g, why);
 }
 
 /* ---- SOURCE_TRUNCATED ---- */

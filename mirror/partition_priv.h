@@ -47,6 +47,12 @@ void partition_take_producer(struct partition *p, int64_t src, int64_t dst);
 void partition_continue_at(struct partition *p, int64_t src, int64_t dst,
 			   const struct probe_result *r);
 
+/* Why the source does not have the topic; "" if nothing is known to be wrong. */
+static inline const char *partition_trouble(const struct partition *p)
+{
+	return p->env->source_trouble != NULL ? p->env->source_trouble : "";
+}
+
 /* The source's topic is another one than the run table's. */
 static inline bool partition_other_source(const struct partition *p)
 {
@@ -77,6 +83,8 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 /* The source's log ends, or parts from what was copied, at `end` or before. */
 void partition_policy_truncated(struct partition *p, int64_t end, int64_t target_end,
 				const char *why);
+/* Others wrote to foreign_first .. foreign_end-1 of the target; answers are in. */
+void partition_policy_foreign(struct partition *p);
 /* The alignment that looked for the place where they part is done; or another one found that what
  * this link wrote is not what the source has. */
 void partition_policy_parted(struct partition *p);

@@ -321,7 +321,9 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		if (wait_for_leader(p, r))
 			return;
 		partition_fault(p, source ? STATE_SOURCE_UNAVAILABLE : STATE_TARGET_UNAVAILABLE,
-				source ? r->source_err : r->target_err, "%s", r->why.text);
+				source ? r->source_err : r->target_err, "%s",
+				source && partition_trouble(p)[0] != '\0' ? partition_trouble(p)
+									  : r->why.text);
 		return;
 	}
 	if (!partition_other_source(p))

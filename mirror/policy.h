@@ -20,6 +20,7 @@
 	X(TOPIC_RECREATED,  "topic_recreated",  "stop", "restart") \
 	X(SOURCE_TRUNCATED, "source_truncated", "stop", "record_and_continue") \
 	X(REFUSED,          "refused",          "stop", "dead_letter") \
+	X(FOREIGN_WRITE,    "foreign_write",    "stop", "record_and_continue") \
 	X(TOPIC_DELETED,    "topic_deleted",    "keep", "delete")
 
 enum policy_event {

@@ -148,6 +148,14 @@ static void sample_letters(struct metrics *m, const struct slot *s, const struct
 		metrics_int(m, l, (int64_t)s->p->counters.dead_letters);
 }
 
+static void sample_headroom(struct metrics *m, const struct slot *s, const struct metrics_label *l,
+			    int64_t wall)
+{
+	(void)wall;
+	if (s->headroom_seconds >= 0)
+		metrics_double(m, l, s->headroom_seconds);
+}
+
 static void sample_state_seconds(struct metrics *m, const struct slot *s,
 				 const struct metrics_label *l, int64_t wall)
 {
@@ -209,6 +217,10 @@ static const struct {
 	 "Gap records written, by cause; see GET /v1/gaps.", sample_gaps},
 	{"farshore_dead_letters_total", METRICS_COUNTER,
 	 "Records that the target refused and that were parked.", sample_letters},
+	{"farshore_retention_headroom_seconds", METRICS_GAUGE,
+	 "Until the source deletes what is not copied, at the present rates; absent if it does not "
+	 "come nearer.",
+	 sample_headroom},
 	{"farshore_partition_state_seconds", METRICS_GAUGE,
 	 "How long the partition has been in its state.", sample_state_seconds},
 	{"farshore_takeover_records", METRICS_GAUGE,
@@ -339,9 +351,10 @@ void status_metrics(const struct status_source *s, struct buf *out)
 
 /* ---- JSON ---- */
 
-static json_t *partition_json(const struct partition *p, int64_t wall)
+static json_t *partition_json(const struct slot *s, int64_t wall)
 {
 	char text[JSONTEXT_MAX];
+	const struct partition *p = s->p;
 	json_t *o = json_pack(
 		"{s:i, s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:f, s:I}", "partition", p->index,
 		"state", mirror_state_name(p->state), "needs_person",
@@ -354,6 +367,9 @@ static json_t *partition_json(const struct partition *p, int64_t wall)
 	json_t *takeover = takeover_status_json(p);
 	if (takeover != NULL)
 		json_object_set_new(o, "takeover", takeover);
+	if (s->headroom_seconds >= 0)
+		json_object_set_new(o, "retention_headroom_seconds",
+				    json_real(s->headroom_seconds));
 	return o;
 }
 
@@ -362,7 +378,7 @@ static json_t *topic_json(const struct topic_entry *t, int64_t wall)
 	char text[JSONTEXT_MAX];
 	json_t *parts = json_array();
 	for (int32_t i = 0; i < t->slots_n; i++)
-		json_array_append_new(parts, partition_json(t->slots[i]->p, wall));
+		json_array_append_new(parts, partition_json(t->slots[i], wall));
 	return json_pack("{s:s, s:s, s:s, s:o}", "source", t->source_name, "target", t->target_name,
 			 "problem", jsontext_clean(t->problem.text, text), "partitions", parts);
 }

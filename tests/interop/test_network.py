@@ -14,6 +14,7 @@ from harness.compare import assert_contiguous, assert_same, diff
 from harness.mirror import MEMORY_CAP
 from harness.process import wait_for
 from harness.proxy import Proxy
+from test_policies import stored_gaps
 
 SIDES = ("source", "target")
 IMPATIENT = {"east.consumer.request.timeout.ms": "3000", "west.producer.request.timeout.ms": "3000"}
@@ -260,3 +261,41 @@ def test_target_truncated(pair: Pair, north: Cluster, topic: Topic) -> None:
     with mirror:
         assert_same(pair.source, name, target, mirrored)
     assert diff(pair.source.read(name), target.read(mirrored)) == ""
+
+
+@pytest.mark.parametrize("policy", ["stop", "record_and_continue"])
+def test_unclean_election(pair: Pair, north: Cluster, topic: Topic, policy: str) -> None:
+    """F24, M1, M5: a replica that lacks records becomes the leader: SOURCE_TRUNCATED. By policy it is
+    recorded which records the target has beyond the source, and copying goes on where they part."""
+    name = topic("t")
+    source = Client(north)
+    source.create_assigned(name, [1, 2], unclean_leader_election_enable="true")
+    mirrored = f"north.{name}"
+    across = Pair(north, pair.west, source, pair.target, pair.folder)
+    source.produce(name, numbered(100), **IDEMPOTENT)
+    with across.mirror(name, f"links.north->west.on_source_truncated={policy}") as mirror:
+        assert_same(source, name, pair.target, mirrored)
+        north.broker(2).kill()
+        wait_for("one replica in sync", lambda: source.in_sync(name) == [[1]])
+        source.produce(name, numbered(50, start=100), **IDEMPOTENT)
+        wait_for("its copy", lambda: pair.target.offsets(mirrored)[1] == 150)
+        north.broker(1).kill()
+        north.broker(2).start()
+        north.broker(2).wait_ready()
+        wait_for("the other leader", lambda: source.leaders(name) == [2], 60)
+        source.produce(name, numbered(30, start=5000), **IDEMPOTENT)
+        if policy == "stop":
+            entry = mirror.wait_state("SOURCE_TRUNCATED", name, timeout=60)
+            assert "100" in entry["reason"]
+            assert pair.target.end_offsets(mirrored) == [150]
+        else:
+            wait_for("the rest", lambda: pair.target.offsets(mirrored)[1] == 180, 60)
+            got = [s.record.value for s in pair.target.read(mirrored)]
+            assert got[:150] == [r.value for r in numbered(150)]
+            assert got[150:] == [r.value for r in numbered(30, start=5000)]
+            (gap,) = stored_gaps(pair.target, name, "SOURCE_TRUNCATED", "north.gaps.internal")
+            assert (gap["target_first"], gap["target_last"], gap["count"]) == (100, 149, 50)
+            assert (gap["source_first"], gap["source_next"], gap["target_next"]) == (100, 100, 150)
+            mirror.wait_state("ACTIVE", name)
+        north.broker(1).start()
+        north.broker(1).wait_ready()

@@ -2,15 +2,22 @@
 """Policies: what is lost is recorded durably, and copying goes on; each driven by its real cause."""
 
 import json
+import re
 import signal
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from conftest import Pair, Topic
+from harness.broker import Cluster
+from harness.certs import Authority
 from harness.client import Client, Record, Stored, numbered
 from harness.compare import assert_same
 from harness.mirror import Mirror
 from harness.process import wait_for
+from harness.proxy import Proxy
 from test_states import LARGE, assert_others_go_on, recreate, two_partitions
 
 GAPS = "east.gaps.internal"
@@ -22,10 +29,12 @@ def policy(**on: str) -> list[str]:
     return [f"links.east->west.on_{state}={action}" for state, action in on.items()]
 
 
-def stored_gaps(target: Client, topic: str, cause: str) -> list[dict[str, Any]]:
+def stored_gaps(
+    target: Client, topic: str, cause: str, where: str = GAPS
+) -> list[dict[str, Any]]:
     """What the target holds, the newest record of each key, oldest key first."""
     newest: dict[bytes, dict[str, Any]] = {}
-    for stored in target.read(GAPS) if GAPS in target.topics() else []:
+    for stored in target.read(where) if where in target.topics() else []:
         assert stored.record.key is not None and stored.record.value is not None
         key = json.loads(stored.record.key)
         if key["topic"] == topic and key["cause"] == cause:
@@ -184,7 +193,9 @@ def test_refused_records_are_parked(pair: Pair, topic: Topic) -> None:
         mirror.wait_state("ACTIVE", name)
         assert_others_go_on(pair, mirror, name)
         letters = [
-            s.record for s in pair.target.read(LETTERS) if ("farshore.topic", name.encode()) in s.record.headers
+            s.record
+            for s in pair.target.read(LETTERS)
+            if ("farshore.topic", name.encode()) in s.record.headers
         ]
         (letter,) = letters
         assert (letter.key, letter.value, letter.timestamp) == (
@@ -246,3 +257,216 @@ def test_a_lowered_max_message_bytes(pair: Pair, topic: Topic) -> None:
         got = values(pair.target.read(mirrored))
         assert got[1000:] == [r.value for r in sent if r.key != b"big"]
         assert_others_go_on(pair, mirror, name)
+
+
+# -- FOREIGN_WRITE
+
+
+def test_foreign_writers_are_noted(pair: Pair, topic: Topic) -> None:
+    """M1, M2: where others wrote is recorded, and the partition is shared with them from then on."""
+    name, mirrored = topic("t"), f"east.{topic('t')}"
+    two_partitions(pair, name)
+    with pair.mirror(name, *policy(foreign_write=GO_ON)) as mirror:
+        assert_same(pair.source, name, pair.target, mirrored)
+        pair.target.produce(mirrored, [Record(b"foreign", b"1")])
+        pair.source.produce(name, numbered(10, start=1000))
+        (gap,) = wait_gaps(pair, mirror, name, "FOREIGN_WRITE")
+        assert (gap["target_first"], gap["target_last"], gap["count"]) == (1000, 1000, 1)
+        mirror.wait_state("ACTIVE", name)
+        pair.target.produce(mirrored, [Record(b"foreign", b"2")])
+        pair.source.produce(name, numbered(10, start=1010))
+        wait_for("all", lambda: pair.target.offsets(mirrored)[1] == 1022)
+        got = [s.record for s in pair.target.read(mirrored)]
+        mine = [r.value for r in got if r.key != b"foreign"]
+        assert mine[1000:] == [r.value for r in numbered(20, start=1000)]
+        assert_others_go_on(pair, mirror, name)
+        assert len(stored_gaps(pair.target, name, "FOREIGN_WRITE")) == 1
+
+
+# -- a warning before retention overtakes
+
+
+def test_retention_comes_near(pair: Pair, topic: Topic) -> None:
+    """F26: while the copy stands still the log's start comes nearer: told before it overtakes, by
+    rates, in the log, the metrics and the API; and it ends when the copy goes on."""
+    name = topic("t")
+    two_partitions(pair, name)
+    with Proxy(pair.west.broker(1)) as proxy:
+        sets = ["links.east->west.retention_warning=1 h"]
+        with pair.mirror(name, *sets, listener=("PLAINTEXT", "PROXIED")) as mirror:
+            assert_same(pair.source, name, pair.target, f"east.{name}")
+            proxy.refuse(True)
+            proxy.cut()
+            # More than the mirror holds: it stops to fetch.
+            pair.source.produce(name, numbered(90_000, start=1000, size=1000), 0)
+            for start in range(100, 900, 100):
+                pair.source.delete_records(name, start)
+                time.sleep(1)
+            line = mirror.wait_log(rf"event=retention_near.*topic={name} partition=0", 20)
+            (seconds,) = re.findall(r" seconds=(\d+)", line)
+            assert 0 < int(seconds) < 3600
+            (sample,) = (
+                value
+                for labels, value in mirror.metrics("farshore_retention_headroom_seconds")
+                if labels["topic"] == name
+            )
+            assert 0 < sample < 3600
+            entry = mirror.partition(name, 0)
+            assert entry is not None and entry["retention_headroom_seconds"] < 3600
+            proxy.refuse(False)
+            mirror.wait_state("ACTIVE", name, timeout=60)
+            wait_for(
+                "no danger", lambda: not mirror.metrics("farshore_retention_headroom_seconds")
+            )
+
+
+# -- topics that are deleted
+
+
+def test_topic_deletion_follows_where_the_policy_says_so(pair: Pair, topic: Topic) -> None:
+    """F25, M1: by default the copy stays; else it goes, after the source has said so for a while; a
+    topic that the mirror did not fill stays."""
+    kept, followed, other = topic("kept"), topic("followed"), topic("other")
+    sets = [
+        f"links.east->west.policies={followed} topic_deleted=delete, {other} topic_deleted=delete",
+        "links.east->west.topic_deleted_wait=2 s",
+    ]
+    for each in (kept, followed, other):
+        two_partitions(pair, each)
+    with pair.mirror(f"{kept}, {followed}, {other}", *sets) as mirror:
+        for each in (kept, followed, other):
+            assert_same(pair.source, each, pair.target, f"east.{each}")
+        pair.source.delete_topic(kept)
+        pair.source.delete_topic(followed)
+        began = time.monotonic()
+        for each in (kept, followed):
+            entry = mirror.wait_state("SOURCE_UNAVAILABLE", each)
+            wait_for("why", lambda: "was deleted at the source" in str(mirror.partition(each)))
+        wait_for("the copy to go", lambda: f"east.{followed}" not in pair.target.topics())
+        assert time.monotonic() - began >= 2
+        mirror.wait_log(f"event=topic_deleted.*topic={followed}")
+        assert "as the policy says" in str(mirror.partition(followed))
+        assert_others_go_on(pair, mirror, other, 0)
+        time.sleep(1)
+        assert pair.target.end_offsets(f"east.{kept}") == [1000, 1000]
+        # It comes back as another topic, and is copied afresh.
+        two_partitions(pair, followed)
+        assert_same(pair.source, followed, pair.target, f"east.{followed}")
+        assert entry
+
+
+# -- authorization that is withdrawn while the mirror runs
+
+MIRROR_USER = "User:CN=mirror"
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, authority: Authority
+) -> Iterator[tuple[Cluster, Client]]:
+    """A broker with Kafka's authorizer; who comes without a certificate may do everything."""
+    overrides = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": "User:ANONYMOUS",
+    }
+    cluster = Cluster(
+        "guarded", tmp_path_factory.mktemp("guarded"), authority=authority, overrides=overrides
+    ).start()
+    try:
+        yield cluster.wait_ready(), Client(cluster)
+    finally:
+        cluster.stop()
+
+
+def with_certificate(alias: str, authority: Authority) -> dict[str, str]:
+    store = authority.issue("mirror").keystore()
+    return {
+        f"{alias}.ssl.keystore.type": "PEM",
+        f"{alias}.ssl.keystore.location": str(store),
+    }
+
+
+def test_authorization_withdrawn_at_the_source(
+    pair: Pair, guarded: tuple[Cluster, Client], authority: Authority, topic: Topic
+) -> None:
+    """F13, M5: a topic that may not be read any more is told as that, not as deleted, and is never
+    deleted at the target; the others go on; it goes on when the right is back."""
+    cluster, source = guarded
+    name, other = topic("t"), topic("u")
+    for each in (name, other):
+        source.create_topic(each)
+        source.produce(each, numbered(100))
+        for operation in ("READ", "DESCRIBE_CONFIGS"):
+            source.allow(MIRROR_USER, operation, "TOPIC", each)
+    inside = Pair(cluster, pair.west, source, pair.target, pair.folder)
+    sets = [
+        "links.guarded->west.on_topic_deleted=delete",
+        "links.guarded->west.topic_deleted_wait=1 s",
+    ]
+    with inside.mirror(
+        f"{name}, {other}",
+        *sets,
+        listener=("MTLS", "PLAINTEXT"),
+        more=with_certificate("guarded", authority),
+    ) as mirror:
+        for each in (name, other):
+            assert_same(source, each, pair.target, f"guarded.{each}")
+        source.forbid(MIRROR_USER, "READ", "TOPIC", name)
+        entry = mirror.wait_state("SOURCE_UNAVAILABLE", name)
+        wait_for("why", lambda: "TOPIC_AUTHORIZATION_FAILED" in str(mirror.partition(name)))
+        mirror.wait_log(f"topic={name} .*TOPIC_AUTHORIZATION_FAILED")
+        since = mirror.metric("farshore_partition_state_seconds", topic=name, partition="0")
+        assert 0 < since < 30 and entry["since_ms"] > 0
+        source.produce(other, numbered(10, start=100))
+        wait_for("the other", lambda: pair.target.offsets(f"guarded.{other}")[1] == 110)
+        time.sleep(3)
+        assert pair.target.end_offsets(f"guarded.{name}") == [100]
+        source.produce(name, numbered(10, start=100))
+        source.allow(MIRROR_USER, "READ", "TOPIC", name)
+        assert_same(source, name, pair.target, f"guarded.{name}")
+        mirror.wait_state("ACTIVE", name)
+
+
+def test_authorization_withdrawn_at_the_target(
+    pair: Pair, guarded: tuple[Cluster, Client], authority: Authority, topic: Topic
+) -> None:
+    """F13, M5: the same at the target: writing, and making topics."""
+    cluster, target = guarded
+    name, other, late = topic("t"), topic("u"), topic("late")
+    mirrored = f"east.{name}"
+    for right in ("CREATE", "ALTER", "DESCRIBE", "IDEMPOTENT_WRITE"):
+        target.allow(MIRROR_USER, right, "BROKER", "kafka-cluster")
+    names = [f"east.{each}" for each in (name, other, late)]
+    for each in (*names, "east.offset-runs.internal", GAPS, LETTERS):
+        for right in ("WRITE", "READ", "DESCRIBE_CONFIGS", "ALTER_CONFIGS", "CREATE"):
+            target.allow(MIRROR_USER, right, "TOPIC", each)
+    for each in (name, other):
+        pair.source.create_topic(each)
+        pair.source.produce(each, numbered(100))
+    inside = Pair(pair.east, cluster, pair.source, target, pair.folder)
+    with inside.mirror(
+        f"{name}, {other}, {late}",
+        listener=("PLAINTEXT", "MTLS"),
+        more=with_certificate("guarded", authority),
+    ) as mirror:
+        for each in (name, other):
+            assert_same(pair.source, each, target, f"east.{each}")
+        target.forbid(MIRROR_USER, "WRITE", "TOPIC", mirrored)
+        pair.source.produce(name, numbered(10, start=100))
+        mirror.wait_state("TARGET_UNAVAILABLE", name)
+        wait_for("why", lambda: "TOPIC_AUTHORIZATION_FAILED" in str(mirror.partition(name)))
+        mirror.wait_log(f"topic={name} .*state=TARGET_UNAVAILABLE.*TOPIC_AUTHORIZATION_FAILED")
+        pair.source.produce(other, numbered(10, start=100))
+        wait_for("the other", lambda: target.offsets(f"east.{other}")[1] == 110)
+        target.allow(MIRROR_USER, "WRITE", "TOPIC", mirrored)
+        assert_same(pair.source, name, target, mirrored)
+        mirror.wait_state("ACTIVE", name)
+        # Topics cannot be made any more.
+        target.forbid(MIRROR_USER, "CREATE", "BROKER", "kafka-cluster")
+        target.forbid(MIRROR_USER, "CREATE", "TOPIC", f"east.{late}")
+        pair.source.create_topic(late)
+        pair.source.produce(late, numbered(10))
+        line = mirror.wait_log(rf"event=topic_not_ready.*topic={late} ")
+        assert "AUTHORIZATION_FAILED" in line
+        target.allow(MIRROR_USER, "CREATE", "TOPIC", f"east.{late}")
+        assert_same(pair.source, late, target, f"east.{late}")

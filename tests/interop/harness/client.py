@@ -17,12 +17,18 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewPartitions,
     NewTopic,
+    ResourcePatternType,
+    ResourceType,
 )
 
 from .broker import Cluster
@@ -85,6 +91,13 @@ class Client:
             lambda: self.leaders(topic).count(-1) == 0 and len(self.leaders(topic)) == partitions,
         )
 
+    def create_assigned(self, topic: str, replicas: list[int], **config: str | int) -> None:
+        """One partition with its replicas on these brokers, the first its leader."""
+        entries = {key.replace("_", "."): str(value) for key, value in config.items()}
+        new = NewTopic(topic, 1, replica_assignment=[replicas], config=entries)
+        _result(self.admin.create_topics([new]))
+        wait_for(f"topic {topic}", lambda: self.leaders(topic) == replicas[:1])
+
     def delete_topic(self, topic: str) -> None:
         _result(self.admin.delete_topics([topic]))
         wait_for(f"{topic} gone", lambda: topic not in self.topics())
@@ -143,6 +156,34 @@ class Client:
     def delete_records(self, topic: str, before: int, partition: int = 0) -> None:
         """Move the log start offset up to `before`, as retention does."""
         _result(self.admin.delete_records([TopicPartition(topic, partition, before)]))
+
+    # -- access
+
+    def allow(self, user: str, operation: str, kind: str, name: str) -> None:
+        """An ACL, as `allow("User:CN=m", "READ", "TOPIC", "orders")`."""
+        binding = AclBinding(
+            ResourceType[kind],
+            name,
+            ResourcePatternType.LITERAL,
+            user,
+            "*",
+            AclOperation[operation],
+            AclPermissionType.ALLOW,
+        )
+        _result(self.admin.create_acls([binding]))
+
+    def forbid(self, user: str, operation: str, kind: str, name: str) -> None:
+        """Take that ACL away again."""
+        which = AclBindingFilter(
+            ResourceType[kind],
+            name,
+            ResourcePatternType.LITERAL,
+            user,
+            "*",
+            AclOperation[operation],
+            AclPermissionType.ALLOW,
+        )
+        _result(self.admin.delete_acls([which]))
 
     # -- producing
 

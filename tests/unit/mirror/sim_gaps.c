@@ -87,7 +87,8 @@ void sim_gaps_check_copy(struct sim_world *w, int64_t offset)
 	 * one later is copied again, and told as extra. */
 	if (r->lost || (w->mode == SIM_SOURCE_LOSES && w->hit))
 		return;
-	while (before >= 0 && w->truth.v[w->target.copies[before].id].lost)
+	while (before >= 0 &&
+	       (w->target.copies[before].id < 0 || w->truth.v[w->target.copies[before].id].lost))
 		before--;
 	int64_t last = before < 0 ? -1 : w->target.copies[before].id;
 	for (int64_t t = before; t >= 0 && w->gaps_n > 0 && w->mode == SIM_RETENTION; t--)

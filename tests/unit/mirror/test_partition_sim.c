@@ -296,6 +296,7 @@ GOES_ON(SIM_RETENTION, goes_on_after_retention)
 GOES_ON(SIM_RECREATED, goes_on_with_a_new_topic)
 GOES_ON(SIM_SOURCE_LOSES, goes_on_after_the_source_lost_records)
 GOES_ON(SIM_REFUSED, parks_what_is_refused)
+GOES_ON(SIM_FOREIGN, shares_with_others)
 
 int main(int argc, char **argv)
 {
@@ -319,6 +320,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(goes_on_with_a_new_topic),
 		cmocka_unit_test(goes_on_after_the_source_lost_records),
 		cmocka_unit_test(parks_what_is_refused),
+		cmocka_unit_test(shares_with_others),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
