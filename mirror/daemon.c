@@ -59,11 +59,11 @@ struct daemon {
 
 static void reply_page(struct http_request *req, const char *type, struct buf *page)
 {
-	if (page->err == ERR_OK)
-		http_reply(req, 200, type, buf_bytes(page));
-	else
-		http_reply(req, 500, "text/plain",
-			   bytes_str("the page does not fit into memory\n"));
+	if (page->err == ERR_OK) {
+		http_reply_take(req, 200, type, page);
+		return;
+	}
+	http_reply(req, 500, "text/plain", bytes_str("the page does not fit into memory\n"));
 	buf_fini(page);
 }
 

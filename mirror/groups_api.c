@@ -10,8 +10,7 @@
 
 enum {
 	PAGE_BYTES = 64 << 20,
-	/* With every position: ten thousand groups in ten partitions each are 28 MiB, which the
-	   process would hold twice while it sends them. */
+	/* With every position: ten thousand groups in ten partitions each are 28 MiB. */
 	POSITIONS_PAGE_BYTES = 16 << 20,
 };
 
@@ -71,7 +70,7 @@ static void on_groups(void *arg, struct http_request *req)
 	buf_init(&page, with_positions ? POSITIONS_PAGE_BYTES : PAGE_BYTES);
 	put(s, link, http_request_query(req, "group"), with_positions, &page);
 	if (page.err == ERR_OK)
-		http_reply(req, 200, "application/json", buf_bytes(&page));
+		http_reply_take(req, 200, "application/json", &page);
 	else
 		reply_text(req, 500,
 			   "The groups do not fit into memory; ask with positions=no, or for one "

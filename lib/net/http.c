@@ -52,8 +52,9 @@ struct http_conn {
 	bool local; /* the client is on this host */
 	int64_t deadline_ms;
 	size_t drained;
-	struct buf out;
-	size_t out_at;
+	struct buf out;  /* the reply's head, and its body if that is copied */
+	struct buf body; /* else it follows from here */
+	size_t out_at;   /* sent, of both */
 	size_t in_n;
 	uint8_t in[HTTP_HEADER_MAX];
 };
@@ -129,17 +130,31 @@ static void http_put_head(const struct http_request *req, int status, const char
 		   c->keep_alive ? "keep-alive" : "close", req->extra);
 }
 
-static void http_put_reply(const struct http_request *req, int status, const char *type,
-			   struct bytes body)
+/* Bytes of the reply. */
+static size_t http_conn_pending(const struct http_conn *c)
 {
-	struct http_conn *c = req->conn;
-	buf_init(&c->out, HEAD_ROOM + body.n);
-	http_put_head(req, status, type, body.n);
-	if (req->head.method != HTTP_HEAD)
-		buf_put(&c->out, body.p, body.n);
+	return c->out.len + c->body.len;
 }
 
-void http_reply(struct http_request *req, int status, const char *type, struct bytes body)
+/* `take`: NULL, or the buffer that `body` is the content of, to be taken over. */
+static void http_put_reply(const struct http_request *req, int status, const char *type,
+			   struct bytes body, struct buf *take)
+{
+	struct http_conn *c = req->conn;
+	buf_init(&c->out, HEAD_ROOM + (take == NULL ? body.n : 0));
+	http_put_head(req, status, type, body.n);
+	if (req->head.method == HTTP_HEAD || c->out.err != ERR_OK)
+		return;
+	if (take == NULL) {
+		buf_put(&c->out, body.p, body.n);
+		return;
+	}
+	c->body = *take;
+	buf_init(take, take->max);
+}
+
+static void http_answer(struct http_request *req, int status, const char *type, struct bytes body,
+			struct buf *take)
 {
 	struct http_conn *c = req->conn;
 	struct http_server *s = c->server;
@@ -148,18 +163,29 @@ void http_reply(struct http_request *req, int status, const char *type, struct b
 	bool fits = s->pending == 0 ||
 		    (body.n <= HTTP_PENDING_MAX && s->pending <= HTTP_PENDING_MAX - body.n);
 	if (fits)
-		http_put_reply(req, status, type, body);
+		http_put_reply(req, status, type, body, take);
 	if (!fits || c->out.err != ERR_OK) {
 		buf_fini(&c->out);
 		http_put_reply(req, 503, "text/plain; charset=utf-8",
-			       bytes_str("Short of memory: try again.\n"));
+			       bytes_str("Short of memory: try again.\n"), NULL);
 	}
 	/* Not even that: an empty reply, and the connection closes. */
 	if (c->out.err != ERR_OK) {
 		buf_fini(&c->out);
 		c->keep_alive = false;
 	}
-	s->pending += c->out.len;
+	s->pending += http_conn_pending(c);
+}
+
+void http_reply(struct http_request *req, int status, const char *type, struct bytes body)
+{
+	http_answer(req, status, type, body, NULL);
+}
+
+void http_reply_take(struct http_request *req, int status, const char *type, struct buf *body)
+{
+	http_answer(req, status, type, buf_bytes(body), body);
+	buf_fini(body);
 }
 
 /* 404, with what there is instead. */
@@ -245,11 +271,12 @@ static void http_conn_free(struct http_conn *c)
 	if (c->next != NULL)
 		c->next->back = c->back;
 	s->conns_n--;
-	s->pending -= c->out.len;
+	s->pending -= http_conn_pending(c);
 	event_del(&c->readable);
 	event_del(&c->writable);
 	close(c->fd);
 	buf_fini(&c->out);
+	buf_fini(&c->body);
 	mem_free(c);
 }
 
@@ -268,10 +295,14 @@ static void http_conn_wait(struct http_conn *c)
 /* Write what can be written. False: the client is gone. */
 static bool http_conn_write(struct http_conn *c)
 {
-	while (c->out_at < c->out.len) {
-		struct iovec iov = {c->out.p + c->out_at, c->out.len - c->out_at};
-		size_t n = 0;
-		enum sock_io io = sock_writev(c->fd, &iov, 1, false, &n);
+	while (c->out_at < http_conn_pending(c)) {
+		size_t head = c->out_at < c->out.len ? c->out.len - c->out_at : 0;
+		size_t sent = head > 0 ? 0 : c->out_at - c->out.len; /* of the body */
+		struct iovec iov[2] = {{c->out.p + c->out_at, head},
+				       {c->body.p + sent, c->body.len - sent}};
+		size_t first = head == 0, n = 0;
+		size_t count = (c->body.len > 0 ? 2U : 1U) - first;
+		enum sock_io io = sock_writev(c->fd, iov + first, count, false, &n);
 		if (io == SOCK_WANT_WRITE)
 			return true;
 		if (io != SOCK_OK)
@@ -279,8 +310,9 @@ static bool http_conn_write(struct http_conn *c)
 		c->out_at += n;
 	}
 	int64_t now = loop_now_ms(c->server->loop);
-	c->server->pending -= c->out.len;
+	c->server->pending -= http_conn_pending(c);
 	buf_fini(&c->out);
+	buf_fini(&c->body);
 	c->out_at = 0;
 	if (c->keep_alive) {
 		c->state = READING;

@@ -28,7 +28,7 @@ enum {
 	HTTP_REPLY_MS = 60 * 1000    /* to send a whole reply */
 };
 
-/* Answer at once by http_reply, exactly once, before returning. */
+/* Answer at once by http_reply or http_reply_take, exactly once, before returning. */
 typedef void http_handler(void *arg, struct http_request *req);
 
 /* `listen` is "host:port" ("127.0.0.1:8080", "[::1]:8080", ":8080" for all addresses; port 0 picks
@@ -67,5 +67,8 @@ bool http_request_only(struct http_request *req, const char *const *names, size_
 /* `status` 200..599; `type` such as "application/json". The body is copied; HEAD gets its length
  * only. */
 void http_reply(struct http_request *req, int status, const char *type, struct bytes body);
+
+/* The same for a body that may be large: it is taken over, not copied, and `body` is empty then. */
+void http_reply_take(struct http_request *req, int status, const char *type, struct buf *body);
 
 #endif

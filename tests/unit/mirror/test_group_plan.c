@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/metrics.h"
 #include "mirror/group_impl.h"
 
 struct expected {
@@ -131,9 +132,36 @@ static void words(void **state)
 	}
 }
 
+/* A page of metrics cannot hold the latency of each position of 10 000 groups: it says so. */
+static void latencies_left_out(void **state)
+{
+	(void)state;
+	struct cluster_config clusters[2] = {{.name = "a"}, {.name = "b"}};
+	const struct link_config config = {.source = &clusters[0], .target = &clusters[1]};
+	struct groups g = {.config = &config, .positions = 10000};
+	struct link k = {.groups = &g};
+	struct link *links[] = {&k};
+	struct metrics m;
+	struct buf page;
+	buf_init(&page, 1 << 16);
+	metrics_init(&m, &page);
+	groups_mm2_metrics(links, 1, &m);
+	buf_put_u8(&page, 0);
+	assert_non_null(strstr((char *)page.p, "checkpoint_latency_ms"));
+	assert_non_null(strstr((char *)page.p, "farshore_mm2_latencies_left_out 0\n"));
+	buf_clear(&page);
+	g.positions++;
+	groups_mm2_metrics(links, 1, &m);
+	buf_put_u8(&page, 0);
+	assert_null(strstr((char *)page.p, "checkpoint_latency_ms"));
+	assert_non_null(strstr((char *)page.p, "farshore_mm2_latencies_left_out 10001\n"));
+	buf_fini(&page);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(latencies_left_out),
 		cmocka_unit_test(forward),
 		cmocka_unit_test(backward),
 		cmocka_unit_test(untranslated),

@@ -69,6 +69,24 @@ static void serve_big(void *arg, struct http_request *req)
 	mem_free(body);
 }
 
+/* Each byte tells its place. */
+static char body_at(size_t i)
+{
+	return (char)('a' + i % 23);
+}
+
+static void serve_taken(void *arg, struct http_request *req)
+{
+	struct fixture *f = arg;
+	struct buf body;
+	buf_init(&body, f->body_n);
+	for (size_t i = 0; i < f->body_n; i++)
+		buf_put_u8(&body, (uint8_t)body_at(i));
+	f->served++;
+	http_reply_take(req, 200, "text/plain", &body);
+	assert_null(body.p);
+}
+
 static void serve_action(void *arg, struct http_request *req)
 {
 	static const char *const names[] = {"q"};
@@ -88,6 +106,7 @@ static void start(struct fixture *f, const char *listen)
 	assert_int_equal(http_server_route(f->server, "/hello", serve_hello, f), ERR_OK);
 	assert_int_equal(http_server_route(f->server, "/error", serve_error, f), ERR_OK);
 	assert_int_equal(http_server_route(f->server, "/big", serve_big, f), ERR_OK);
+	assert_int_equal(http_server_route(f->server, "/taken", serve_taken, f), ERR_OK);
 	assert_int_equal(http_server_action(f->server, "/act/*", serve_action, f), ERR_OK);
 }
 
@@ -588,6 +607,46 @@ static void test_slow_reader(void **state)
 	close(fd);
 }
 
+/* A body that is taken over comes whole, in pieces if need be, and the connection goes on. */
+static void test_taken_body(void **state)
+{
+	struct fixture *f = *state;
+	static const char request[] = "GET /taken HTTP/1.1\r\nHost: localhost\r\n\r\n";
+	f->body_n = 8 << 20;
+	int fd = dial(f);
+	for (int turn = 0; turn < 2; turn++) {
+		size_t at = 0, head = 0;
+		char last[4] = {0};
+		say(f, fd, request, sizeof request - 1);
+		int64_t end = clock_mono_ms(clock_system()) + 10000;
+		while (at < f->body_n && clock_mono_ms(clock_system()) < end) {
+			char piece[4096];
+			ssize_t n = recv(fd, piece, sizeof piece, 0);
+			for (ssize_t i = 0; i < n; i++) {
+				if (head == 0) {
+					memmove(last, last + 1, 3);
+					last[3] = piece[i];
+					head = memcmp(last, "\r\n\r\n", 4) == 0;
+				} else if (piece[i] != body_at(at++)) {
+					fail_msg("byte %zu is another", at - 1);
+				}
+			}
+			loop_turn(f->loop, 0);
+		}
+		assert_int_equal(at, f->body_n);
+	}
+	assert_int_equal(f->served, 2);
+	close(fd);
+	f->body_n = 5;
+	assert_int_equal(ask_line(f, "HEAD /taken", "localhost"), 200);
+	reply_says(f, "Content-Length: 5\r\n");
+	assert_string_equal(reply_body(f), "");
+	f->body_n = 0;
+	assert_int_equal(ask_line(f, "GET /taken", "localhost"), 200);
+	reply_says(f, "Content-Length: 0\r\n");
+	assert_string_equal(reply_body(f), "");
+}
+
 /* Replies that nobody reads do not pile up in memory. */
 static void test_pending_replies_are_bounded(void **state)
 {
@@ -698,6 +757,7 @@ int main(void)
 		SERVER(test_slow_request),
 		SERVER(test_idle_connection),
 		SERVER(test_slow_reader),
+		SERVER(test_taken_body),
 		SERVER(test_pending_replies_are_bounded),
 		SERVER(test_too_many_connections),
 		SERVER(test_no_descriptors),
