@@ -50,6 +50,12 @@ struct log {
 
 static struct log source, target;
 
+static void log_clear(struct log *l)
+{
+	buf_fini(&l->bytes);
+	memset(l, 0, sizeof *l);
+}
+
 static void put(struct log *l, int64_t id, enum kind kind)
 {
 	assert_true(l->n < ITEMS_MAX);
@@ -246,7 +252,7 @@ static void copier_run(struct rng *g, struct copier *c)
 
 static void source_make(struct rng *g, int64_t ids)
 {
-	memset(&source, 0, sizeof source);
+	log_clear(&source);
 	source.start = source.end = rng_one_in(g, 2) ? 0 : rng_in(g, 1, 500);
 	int64_t next_id = 1;
 	int64_t steps = rng_in(g, 1, 150);
@@ -265,7 +271,7 @@ static void source_make(struct rng *g, int64_t ids)
 static void world_make(struct rng *g, struct copier *c, int64_t ids)
 {
 	source_make(g, ids);
-	memset(&target, 0, sizeof target);
+	log_clear(&target);
 	memset(c, 0, sizeof *c);
 	c->uncommitted = rng_one_in(g, 4);
 	visible_n = 0;
@@ -585,8 +591,8 @@ static void copy_ids(struct log *l, int64_t from, int64_t to)
 
 static void logs_new(void)
 {
-	memset(&source, 0, sizeof source);
-	memset(&target, 0, sizeof target);
+	log_clear(&source);
+	log_clear(&target);
 }
 
 /* Killed at 1000 and at 700, the position stored was 500. */
