@@ -12,7 +12,9 @@
  * would show it (another offset, or a repetition), and the partition would probe.
  *
  * The table is stored after each parked record before anything else is sent: an alignment after a
- * crash counts source records from the table's end, and must not count one that was left out.
+ * crash counts source records from the table's end, and must not count one that was left out. With
+ * it the producer's next epoch is stored: what a dead process sent as if the record were there is
+ * refused by it.
  */
 #include <assert.h>
 #include <inttypes.h>
@@ -178,9 +180,9 @@ void partition_suspect_recorded(struct partition *p)
 	s->bad_end = -1;
 	s->span = 1;
 	p->attempt = 0;
-	p->stored_once = false;
 	again(p);
-	partition_begin_copy(p, p->src_acked, p->dst_acked);
+	/* What a dead process sent behind the record has the sequences that ours would have now. */
+	partition_take_producer(p, p->src_acked, p->dst_acked);
 }
 
 /* ---- trials ---- */
