@@ -254,6 +254,19 @@ static enum err clear_leftovers(struct plog *l, struct folder *f, struct errmsg 
 
 /* ---- segments ---- */
 
+/* Only compaction leaves nothing of a segment, and then its time index has no entry either. */
+static bool may_be_empty(const struct plog *l, int64_t base)
+{
+	const struct disk *d = l->store->disk;
+	char path[DISKIO_PATH];
+	struct disk_stat st;
+
+	if (!l->config.cleanup_compact && l->cleaned < 0)
+		return false;
+	plog_path(l, base, "timeindex", path);
+	return d->stat(d->ctx, path, &st) != 0 || st.size == 0;
+}
+
 static enum err add_segments(struct plog *l, const struct folder *f, struct errmsg *why)
 {
 	const struct disk *d = l->store->disk;
@@ -272,9 +285,7 @@ static enum err add_segments(struct plog *l, const struct folder *f, struct errm
 		g->saved = true;
 		if (i + 1 < f->logs.n)
 			g->next = f->logs.v[i + 1];
-		/* Only compaction leaves nothing of a segment. */
-		if (st.size == 0 && i + 1 < f->logs.n && !l->config.cleanup_compact &&
-		    l->cleaned < 0)
+		if (st.size == 0 && i + 1 < f->logs.n && !may_be_empty(l, g->base))
 			segment_tell_damage(l, g, g->base, "the .log file is empty");
 		if (plog_add_segment(l, g) != ERR_OK) {
 			segment_free(g);

@@ -548,6 +548,25 @@ static bool note_stray(void *arg, const char *name)
 	return true;
 }
 
+/* All logs are open: where a name in the file was changed, another log lost its start. */
+static void tell_unknown_starts(const struct store *s)
+{
+	struct bytes name;
+	size_t at = 0;
+	void *v;
+
+	while (map_next(s->known, &at, &name, &v)) {
+		const struct store_known *k = v;
+		if (k->start > 0)
+			log_event(s->log, LOG_WARN, "checkpoint_of_no_log",
+				  LOG_S("file", "log-start-offset-checkpoint"),
+				  LOG_B("partition", name), LOG_I("start", k->start),
+				  LOG_S("reason",
+					"no log of that name is open; if it is another's, "
+					"records that were deleted are seen again"));
+	}
+}
+
 void store_strays(struct store *s,
 		  bool (*fn)(void *arg, const char *topic, int32_t partition,
 			     const struct uuid *topic_id),
@@ -557,6 +576,7 @@ void store_strays(struct store *s,
 	char topic[TOPIC_MAX + 1], path[DISKIO_PATH];
 	int32_t partition;
 
+	tell_unknown_starts(s);
 	buf_init(&x.names, (size_t)256 * 1024 * 1024);
 	(void)s->disk->list(s->disk->ctx, s->dir, note_stray, &x);
 	for (size_t at = 0; at < x.names.len;) {
