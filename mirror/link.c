@@ -550,11 +550,11 @@ void link_free(struct link *k)
 	gone_free(k->gone);
 	retention_free(k->retention);
 	policies_free(k->policies);
-	takeover_free(k->takeover);
 	size_t at = 0;
 	void *v;
 	while (k->entries != NULL && map_next(k->entries, &at, NULL, &v))
 		entry_free(v);
+	takeover_free(k->takeover);
 	map_free(k->entries);
 	loop_timer_free(k->tick);
 	loop_timer_free(k->load_retry);
