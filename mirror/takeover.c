@@ -13,14 +13,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "checkpoint/mm2_records.h"
-#include "lib/base/map.h"
 #include "lib/base/mem.h"
 #include "lib/wire/records.h"
 #include "mirror/aborted.h"
-#include "mirror/mm2_position.h"
 #include "mirror/naming.h"
 #include "mirror/retrace.h"
+#include "mirror/takeover_book.h"
 #include "mirror/target_reader.h"
 
 enum step { IDLE, GROUP, POSITIONS, SYNCS_AT_TARGET, SYNCS_AT_SOURCE, READY };
@@ -29,10 +27,7 @@ enum {
 	METADATA_MS = 100,
 	RETRY_MS = 2000,
 	DECODE_BYTES = 8 << 20,
-	WORDS_MAX = 1 << 20,
-	KEY_MAX = 4 + MM2_TOPIC_MAX,
 	KEPT_TICKS = 60,
-	COMPARED_MAX = 1 << 20, /* records compared before the position, if syncs allow it */
 	/* Walks at a time, by the memory of their parts; one is always let in. */
 	WALKS_BYTES = 16 << 20,
 	WALKS_MAX = 64,
@@ -44,24 +39,14 @@ enum {
 	DESCRIBE_GROUPS_STATE = 5 /* the last version that calls an unknown group Dead */
 };
 
-/* What is known of one partition. */
-struct words {
-	int64_t believed; /* one above the stored position; -1 */
-	int64_t src, dst; /* the last pair of offsets at or below it; -1 */
-	/* Older ones, from where on all is compared; -1. The first is half to a whole
-	 * COMPARED_MAX behind the last, the second follows to take its place. */
-	int64_t early_src, early_dst, next_src, next_dst;
-};
-
 struct takeover {
 	struct link *link;
 	enum step step;
 	const char *wait;
 	char wait_text[256];
-	struct map *words;
+	struct takeover_book *book;
 	struct loop_timer *timer;
 	unsigned attempt, idle_ticks;
-	bool running_told;
 
 	struct slot *line, **line_tail;
 	size_t walks, walks_bytes;
@@ -72,7 +57,7 @@ struct takeover {
 	int32_t partition;
 	int64_t at;
 	uint64_t metadata_before;
-	size_t positions, syncs, unreadable;
+	size_t unreadable;
 
 	struct find_coordinator_request find;
 	struct describe_groups_request describe;
@@ -104,21 +89,11 @@ enum err takeover_new(struct link *k, struct takeover **out)
 	return ERR_OK;
 }
 
-static void words_free(struct takeover *t)
-{
-	size_t at = 0;
-	void *v;
-	while (t->words != NULL && map_next(t->words, &at, NULL, &v))
-		mem_free(v);
-	map_free(t->words);
-	t->words = NULL;
-}
-
 void takeover_free(struct takeover *t)
 {
 	if (t == NULL)
 		return;
-	words_free(t);
+	takeover_book_free(t->book);
 	loop_timer_free(t->timer);
 	mem_free(t);
 }
@@ -169,48 +144,10 @@ void takeover_tick(struct takeover *t)
 	if (t->walks > 0 || t->line != NULL)
 		t->idle_ticks = 0;
 	else if (++t->idle_ticks > KEPT_TICKS) {
-		words_free(t);
+		takeover_book_free(t->book);
+		t->book = NULL;
 		t->step = IDLE;
 	}
-}
-
-/* ---- words ---- */
-
-static struct bytes key_of(struct bytes topic, int32_t partition, uint8_t out[KEY_MAX])
-{
-	be32_put(out, (uint32_t)partition);
-	memcpy(out + 4, topic.p, topic.n);
-	return bytes_of(out, 4 + topic.n);
-}
-
-static struct words *words_find(struct takeover *t, struct bytes topic, int32_t partition)
-{
-	uint8_t key[KEY_MAX];
-	if (t->words == NULL || topic.n > MM2_TOPIC_MAX)
-		return NULL;
-	return map_get(t->words, key_of(topic, partition, key));
-}
-
-static enum err words_add(struct takeover *t, struct bytes topic, int32_t partition,
-			  struct words **out)
-{
-	uint8_t key[KEY_MAX];
-	*out = words_find(t, topic, partition);
-	if (*out != NULL)
-		return ERR_OK;
-	if (map_count(t->words) >= WORDS_MAX)
-		return ERR_LIMIT;
-	struct words *w = mem_zalloc(1, sizeof *w);
-	if (w == NULL)
-		return ERR_NOMEM;
-	*w = (struct words){-1, -1, -1, -1, -1, -1, -1};
-	enum err e = map_put(t->words, key_of(topic, partition, key), w);
-	if (e != ERR_OK) {
-		mem_free(w);
-		return e;
-	}
-	*out = w;
-	return ERR_OK;
 }
 
 /* ---- failing and waiting ---- */
@@ -225,7 +162,8 @@ static void again(struct takeover *t, const char *what, enum err e, const char *
 	if (t->attempt++ == 0)
 		log_event(loop_log(t->link->loop), LOG_WARN, "takeover_waits",
 			  LOG_S("link", t->link->config->name), LOG_S("reason", t->wait));
-	client_metadata_refresh(t->link->target_client);
+	if (e != ERR_OK)
+		client_metadata_refresh(t->link->target_client);
 	loop_timer_set(t->timer, RETRY_MS);
 	/* They show the reason. */
 	for (struct slot *s = t->line; s != NULL; s = s->takeover_next)
@@ -341,66 +279,12 @@ static void ask_group(struct takeover *t)
 
 /* ---- internal topics ---- */
 
-static enum err take_position(struct takeover *t, const struct record *r, struct errmsg *why)
-{
-	struct mm2_position p;
-	struct words *w;
-	enum err e = mm2_position_decode(r->key, r->value, &p, why);
-	if (e != ERR_OK)
-		return e == ERR_NOT_FOUND ? ERR_OK : e;
-	if (strcmp(p.cluster, t->link->config->source->name) != 0)
-		return ERR_OK;
-	e = words_add(t, bytes_str(p.topic), p.partition, &w);
-	if (e != ERR_OK)
-		return errmsg_set(why, e, "%s", err_text(e));
-	w->believed = p.offset < 0 ? -1 : p.offset + 1;
-	t->positions++;
-	return ERR_OK;
-}
-
-/* Of a partition's pairs at or below the stored position the last one counts, in the log's order;
- * and of those that lie not too far behind it, the first. */
-static void take_pair(struct words *w, int64_t src, int64_t dst)
-{
-	if (src >= w->believed)
-		return;
-	bool back = w->src >= 0 && (src < w->src || dst < w->dst);
-	w->src = src;
-	w->dst = dst;
-	if (w->early_src < 0 || back) {
-		w->early_src = w->next_src = src;
-		w->early_dst = w->next_dst = dst;
-	} else if (dst - w->early_dst > COMPARED_MAX) {
-		w->early_src = w->next_src;
-		w->early_dst = w->next_dst;
-		w->next_src = src;
-		w->next_dst = dst;
-	} else if (w->next_dst == w->early_dst && dst - w->early_dst > COMPARED_MAX / 2) {
-		w->next_src = src;
-		w->next_dst = dst;
-	}
-}
-
-static enum err take_sync(struct takeover *t, const struct record *r, struct errmsg *why)
-{
-	struct mm2_offset_sync s;
-	enum err e = mm2_records_decode_offset_sync(r->key, r->value, &s, why);
-	if (e == ERR_NOT_FOUND)
-		return ERR_OK;
-	if (e != ERR_OK)
-		return e;
-	struct words *w = words_find(t, s.topic, s.partition);
-	if (w != NULL)
-		take_pair(w, s.upstream, s.downstream);
-	t->syncs++;
-	return ERR_OK;
-}
-
 /* Nobody's record may stop the takeover: those that cannot be read are passed over, and named. */
 static enum err take_record(struct takeover *t, const struct record *r)
 {
 	struct errmsg why = {""};
-	enum err e = t->step == POSITIONS ? take_position(t, r, &why) : take_sync(t, r, &why);
+	enum err e = t->step == POSITIONS ? takeover_book_position(t->book, r->key, r->value, &why)
+					  : takeover_book_sync(t->book, r->key, r->value, &why);
 	if (e == ERR_OK || e == ERR_NOMEM)
 		return e;
 	if (t->unreadable++ == 0)
@@ -559,8 +443,9 @@ static void ready(struct takeover *t)
 {
 	t->idle_ticks = 0;
 	log_event(loop_log(t->link->loop), LOG_INFO, "takeover_begins",
-		  LOG_S("link", t->link->config->name), LOG_I("positions", t->positions),
-		  LOG_I("offset_syncs", t->syncs), LOG_I("unreadable", t->unreadable));
+		  LOG_S("link", t->link->config->name),
+		  LOG_I("positions", takeover_book_positions(t->book)),
+		  LOG_I("unreadable", t->unreadable));
 	line_wake(t);
 }
 
@@ -571,10 +456,10 @@ static void go(struct takeover *t)
 		return;
 	switch (t->step) {
 	case IDLE:
-		words_free(t);
-		t->positions = t->syncs = t->unreadable = 0;
-		t->words = map_new();
-		if (t->words == NULL)
+		takeover_book_free(t->book);
+		t->unreadable = 0;
+		t->book = takeover_book_new(k->config->source->name);
+		if (t->book == NULL)
 			again(t, "not begun", ERR_NOMEM, NULL);
 		else
 			next_step(t, GROUP);
@@ -628,12 +513,12 @@ bool takeover_begin(struct takeover *t, struct slot *slot, struct takeover_words
 		line_add(t, slot);
 		return false;
 	}
-	const struct words *w = words_find(t, bytes_str(slot->topic->source_name), slot->p->index);
-	if (w != NULL)
-		words->believed = w->believed;
-	if (w != NULL && t->link->config->take_over != TAKE_OVER_RUNS) {
-		words->anchor_src = w->early_src;
-		words->anchor_dst = w->early_dst;
+	struct takeover_word w =
+		takeover_book_find(t->book, slot->topic->source_name, slot->p->index);
+	words->believed = w.believed;
+	if (t->link->config->take_over != TAKE_OVER_RUNS) {
+		words->anchor_src = w.src;
+		words->anchor_dst = w.dst;
 	}
 	slot->takeover_bytes = bytes;
 	t->walks++;
@@ -654,12 +539,13 @@ static void tell_result(struct takeover *t, const struct slot *slot, const struc
 		at += (size_t)snprintf(ranges + at, sizeof ranges - at, "%s%" PRId64 "-%" PRId64,
 				       i > 0 ? "," : "", r->doubled_ranges[i].first,
 				       r->doubled_ranges[i].last);
-	const struct words *w = words_find(t, bytes_str(slot->topic->source_name), slot->p->index);
+	struct takeover_word w =
+		takeover_book_find(t->book, slot->topic->source_name, slot->p->index);
 	log_event(loop_log(t->link->loop), r->ahead > 0 || r->unverified ? LOG_WARN : LOG_INFO,
 		  "taken_over", LOG_S("link", t->link->config->name),
 		  LOG_S("topic", slot->topic->source_name), LOG_I("partition", slot->p->index),
 		  LOG_I("source_position", r->src), LOG_I("target_position", slot->p->dst_acked),
-		  LOG_I("mm2_position", w == NULL ? -1 : w->believed), LOG_I("copied", r->copied),
+		  LOG_I("mm2_position", w.believed), LOG_I("copied", r->copied),
 		  LOG_I("doubled", r->doubled), LOG_I("doubled_ranges", r->doubled_ranges_n),
 		  LOG_S("doubled_at", ranges), LOG_I("aborted", r->aborted), LOG_I("gone", r->gone),
 		  LOG_I("ahead", r->ahead), LOG_S("runs", r->from_start ? "all" : "from_here"),
