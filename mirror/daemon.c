@@ -24,7 +24,9 @@
 #include "mirror/translate_api.h"
 
 enum {
-	BASE_BYTES = 24 << 20, /* the program itself: libraries, decoded answers, tables */
+	/* The program itself: libraries, decoded answers, tables; and what stands beside the bytes
+	   of batches: units (a fifth, where batches are of 1 KiB), frames kept for the next one. */
+	BASE_BYTES = 34 << 20,
 	DEFAULT_BYTES = 64 << 20,
 	PER_PARTITION_BYTES = 4 << 10,
 	LEAST_BUFFER_BYTES = 8 << 20,
