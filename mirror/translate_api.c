@@ -114,11 +114,10 @@ static enum err find_topic(const struct translate_api *a, const struct question 
 	}
 	if (*out != NULL)
 		return ERR_OK;
-	if (!link_seen)
-		return errmsg_set(why, ERR_NOT_FOUND,
-				  "There is no such link; /v1/links has them all.");
-	return errmsg_set(why, ERR_NOT_FOUND,
-			  "No such topic is mirrored; /v1/links has them all, by both names.");
+	errmsg_set(why, ERR_NOT_FOUND, "%s",
+		   link_seen ? "No such topic is mirrored; /v1/links has them all, by both names."
+			     : "There is no such link; /v1/links has them all.");
+	return ERR_NOT_FOUND;
 }
 
 /* Tables are loaded first, topics are found meanwhile. NULL: all that are asked are. */

@@ -71,9 +71,10 @@ enum err api_new(const char *url, int64_t timeout_ms, struct api **out, struct e
 	struct api *a = mem_zalloc(1, sizeof *a);
 	CURLU *u = curl_url();
 	enum err e = ERR_OK;
-	if (a == NULL || u == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-		e = errmsg_set(why, ERR_NOMEM, "out of memory");
-	if (e == ERR_OK) {
+	if (a == NULL || u == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+		errmsg_set(why, ERR_NOMEM, "out of memory");
+		e = ERR_NOMEM;
+	} else {
 		a->timeout_ms = timeout_ms;
 		buf_init(&a->url, URL_MAX);
 		e = look_at(a, u, url, why);

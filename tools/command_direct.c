@@ -95,13 +95,14 @@ static enum err search(const struct options *o, const struct mirror_config *c, s
 		}
 	}
 	if (e == ERR_OK && !named)
-		e = errmsg_set(why, ERR_NOT_FOUND, "the configuration has no such link%s%s",
-			       o->link == NULL ? "" : ": ", o->link == NULL ? "" : o->link);
+		errmsg_set(why, ERR_NOT_FOUND, "the configuration has no such link%s%s",
+			   o->link == NULL ? "" : ": ", o->link == NULL ? "" : o->link);
 	else if (e == ERR_OK && best->direct == NULL)
-		e = errmsg_set(why, ERR_NOT_FOUND, "%s", none.text);
-	if (e != ERR_OK)
-		direct_close(best->direct);
-	return e;
+		*why = none;
+	if (e == ERR_OK && best->direct != NULL)
+		return ERR_OK;
+	direct_close(best->direct);
+	return e == ERR_OK ? ERR_NOT_FOUND : e;
 }
 
 static int offsets(const struct options *o, const struct mirror_config *c)
