@@ -138,7 +138,8 @@ def test_power_goes_at_every_call(folder: Path) -> None:
             assert "event=log_damaged" not in machine.server.process.log_text()
         except Exception as err:
             raise AssertionError(f"off at {where}: {err}") from err
-        machine.end()
+        finally:
+            machine.end()
 
     sweep(points(total, SOME), one)
 
