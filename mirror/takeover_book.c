@@ -2,8 +2,9 @@
 /*
  * A map by topic and partition. Of a partition's pairs three places are kept: the newest, one that
  * is half to a whole TAKEOVER_COMPARED_MAX older (`early`), and one between them that takes its
- * place when it has become too old. A pair that lies below the one before it, on either side, shows
- * that MM2 went back or that the target was made again: all older ones are forgotten.
+ * place when it has become too old. A pair that lies below the one before it on the target shows
+ * that the target was made again: all older ones are forgotten. (On the source MM2 may go back, to
+ * copy again what it had copied: older pairs stay true.)
  */
 #include "mirror/takeover_book.h"
 
@@ -113,9 +114,9 @@ enum err takeover_book_position(struct takeover_book *b, struct bytes key, struc
 
 static void take_pair(struct entry *x, struct pair p)
 {
-	bool back = p.src < x->newest.src || p.dst < x->newest.dst;
+	bool made_again = p.dst < x->newest.dst;
 	x->newest = p;
-	if (x->early.src < 0 || back) {
+	if (x->early.src < 0 || made_again) {
 		x->early = x->between = p;
 		return;
 	}

@@ -82,9 +82,9 @@ static void pairs_below_the_position(void **state)
 	pair(b, "a", 0, 10, 12);
 	pair(b, "a", 0, 500, 510);
 	expect(b, "a", 0, 501, 10, 12);
-	/* It went back: what it wrote from there on counts. */
+	/* It went back, and copied again: what doubled is found from the older pair on. */
 	pair(b, "a", 0, 400, 600);
-	expect(b, "a", 0, 501, 400, 600);
+	expect(b, "a", 0, 501, 10, 12);
 	/* The target was made again. */
 	pair(b, "a", 0, 450, 3);
 	expect(b, "a", 0, 501, 450, 3);
