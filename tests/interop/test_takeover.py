@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """MirrorMaker 2 copied and was killed; the mirror goes on in its place (issue 5, part 2)."""
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -222,7 +221,7 @@ def translate(mirror: Mirror, topic: str, offsets: Sequence[int], back: bool) ->
     name = f"east.{topic}" if back else topic
     words = ["translate", name, 0, *offsets, *(["--back"] if back else [])]
     answer = farshore(*words, "--json", "--url", f"http://{mirror.http}")
-    found: list[Any] = json.loads(answer.out)["translations"]
+    found: list[Any] = answer.json()["translations"]
     assert len(found) == len(offsets), answer.err
     return found
 
