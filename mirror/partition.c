@@ -616,11 +616,12 @@ void partition_landed(struct partition *p, struct unit *u, int64_t base_offset)
 	p->last_epoch = u->leader_epoch;
 	p->last_timestamp = u->head.max_timestamp;
 	p->writer_known = true;
-	p->align_lost = p->go_alone = false;
+	p->align_lost = false;
 	p->attempt = 0;
 	p->fault_repeats = 0;
 	p->sequence_fault_ms = 0;
 	p->acked_ms = clock_mono_ms(p->env->clock);
+	p->go_alone = p->go_alone && p->acked_ms < p->alone_until_ms;
 	p->counters.records += (uint64_t)u->head.count;
 	p->counters.bytes += u->whole.n;
 	p->counters.batches[u->cause]++;

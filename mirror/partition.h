@@ -258,8 +258,9 @@ struct partition {
 					       that, and no policy goes on */
 	struct suspect *suspect; /* a range in which the target refuses a record; NULL: none */
 	int64_t parting_end;     /* the source was seen to end, or part from the copy, there; -1 */
-	bool go_alone;      /* one batch at a time until one has landed: the position was moved by a
-			  policy, and what is late would be taken for one of several */
+	bool go_alone; /* one batch at a time: the position was moved by a policy, and what is
+			  late would be taken for one of several */
+	int64_t alone_until_ms; /* monotonic: until one has landed after this */
 	bool passed_loss;   /* a policy went past a loss: what comes late is compared with care */
 	bool align_rematch; /* it looks for what of the source is in what nothing explains */
 	bool align_parting; /* the alignment looks for where a truncated source parts */

@@ -20,6 +20,7 @@
 
 enum {
 	PARTING_RECORDS = 1 << 20, /* most records that are compared to find where logs part */
+	LATE_MS = 45 * 1000,       /* see SEQUENCE_GIVE_UP_MS */
 	PARTING_WINDOW = 4096,     /* offsets before the supposed place that are compared too */
 };
 
@@ -152,13 +153,21 @@ static bool is_recorded(const struct partition *p, const struct gap *g)
 	       was->target_next == g->target_next && uuid_eq(&was->new_topic_id, &g->new_topic_id);
 }
 
+/* Requests of a dead process number records that are passed over now: one that comes late may land
+ * between ours, and what is in flight behind it may fit again. So nothing is, for as long. */
+static void go_alone(struct partition *p)
+{
+	p->go_alone = true;
+	p->alone_until_ms = clock_mono_ms(p->env->clock) + LATE_MS;
+}
+
 /* What follows is about another position: stored before a record is sent there. */
 static void moved(struct partition *p)
 {
 	p->stored_once = false;
 	p->last_epoch = -1;
 	p->tail_checked = true;
-	p->go_alone = true;
+	go_alone(p);
 	partition_policy_forget(p);
 }
 
@@ -205,7 +214,8 @@ void partition_policy_data_loss(struct partition *p, const struct probe_result *
 		partition_shared_probed(p, r);
 		return;
 	}
-	p->align_lost = p->go_alone = p->passed_loss = true;
+	p->align_lost = p->passed_loss = true;
+	go_alone(p);
 	if (ahead != 0) {
 		/* The table moves when it is known what the target holds; ahead < 0 is found
 		 * again by the probe that follows. */
