@@ -2,7 +2,6 @@
 /* One question at a time, about up to GONE_MAX topics; then one deletion at a time. */
 #include "mirror/gone.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 
 #include "lib/base/map.h"
@@ -47,28 +46,23 @@ void gone_free(struct gone *g)
 
 /* ---- what partitions show ---- */
 
-static void trouble(struct topic_entry *t, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
-static void trouble(struct topic_entry *t, const char *fmt, ...)
+static void trouble(struct topic_entry *t, const struct errmsg *text)
 {
-	struct errmsg text;
-	va_list ap;
-	va_start(ap, fmt);
-	vsnprintf(text.text, sizeof text.text, fmt, ap);
-	va_end(ap);
-	if (strcmp(text.text, t->source_trouble.text) == 0)
+	if (strcmp(text->text, t->source_trouble.text) == 0)
 		return;
-	t->source_trouble = text;
+	t->source_trouble = *text;
 	for (int32_t i = 0; i < t->slots_n; i++)
 		partition_on_source_trouble(t->slots[i]->p);
 }
 
 void gone_begin(struct gone *g, struct topic_entry *t)
 {
+	struct errmsg why;
 	t->gone_seen = 0;
 	t->gone_since_ms = -1;
 	g->ask_ms = 0;
-	trouble(t, "the source does not list topic %s any more", t->source_name);
+	errmsg_set(&why, ERR_OK, "the source does not list topic %s any more", t->source_name);
+	trouble(t, &why);
 }
 
 void gone_end(struct topic_entry *t)
@@ -84,26 +78,31 @@ void gone_end(struct topic_entry *t)
 /* What the source says of a topic that is asked for by its name. */
 static void take_answer(struct gone *g, struct topic_entry *t, enum err e)
 {
+	struct errmsg why;
 	int64_t now = loop_now_ms(g->link->loop);
 	if (e == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
 		if (t->gone_seen++ == 0)
 			t->gone_since_ms = now;
+		errmsg_set(&why, ERR_OK, "topic %s was deleted at the source; waiting for it",
+			   t->source_name);
 		if (!t->gone_deleted)
-			trouble(t, "topic %s was deleted at the source; waiting for it",
-				t->source_name);
+			trouble(t, &why);
 		return;
 	}
 	t->gone_seen = 0;
 	t->gone_since_ms = -1;
-	if (e == ERR_KAFKA_TOPIC_AUTHORIZATION_FAILED)
-		trouble(t,
-			"the source does not show topic %s to this user "
-			"(TOPIC_AUTHORIZATION_FAILED): Describe and Read on it are needed",
-			t->source_name);
-	else if (e == ERR_OK)
+	if (e == ERR_OK) {
 		client_metadata_refresh(g->link->source_client);
+		return;
+	}
+	if (e == ERR_KAFKA_TOPIC_AUTHORIZATION_FAILED)
+		errmsg_set(&why, e,
+			   "the source does not show topic %s to this user "
+			   "(TOPIC_AUTHORIZATION_FAILED): Describe and Read on it are needed",
+			   t->source_name);
 	else
-		trouble(t, "the source says of topic %s: %s", t->source_name, err_text(e));
+		errmsg_set(&why, e, "the source says of topic %s: %s", t->source_name, err_text(e));
+	trouble(t, &why);
 }
 
 static void on_answer(void *arg, enum err e, const struct errmsg *why,
@@ -196,20 +195,24 @@ static void on_deleted(void *arg, enum err e, const struct errmsg *why,
 		  LOG_S("reason", there ? text.text : ""));
 	if (t == NULL || !t->gone)
 		return;
+	struct errmsg told;
 	if (there) {
 		/* Again after another wait. */
 		t->gone_seen = 0;
-		trouble(t,
+		errmsg_set(
+			&told, ERR_OK,
 			"topic %s was deleted at the source, and its copy cannot be deleted as the "
 			"policy says: %.200s",
 			t->source_name, text.text);
+		trouble(t, &told);
 		return;
 	}
 	t->gone_deleted = true;
-	trouble(t,
-		"topic %s was deleted at the source, and its copy %s too, as the policy says; "
-		"waiting for it",
-		t->source_name, t->target_name);
+	errmsg_set(&told, ERR_OK,
+		   "topic %s was deleted at the source, and its copy %s too, as the policy says; "
+		   "waiting for it",
+		   t->source_name, t->target_name);
+	trouble(t, &told);
 	client_metadata_refresh(g->link->target_client);
 }
 
@@ -276,6 +279,7 @@ static bool delete_next(struct gone *g)
 	void *v;
 	while (map_next(g->link->entries, &at, NULL, &v)) {
 		struct topic_entry *t = v;
+		struct errmsg why;
 		struct uuid id;
 		if (!due(g->link, t))
 			continue;
@@ -283,11 +287,12 @@ static bool delete_next(struct gone *g)
 			delete_copy(g, t, &id);
 			return true;
 		}
-		trouble(t,
+		errmsg_set(
+			&why, ERR_OK,
 			"topic %s was deleted at the source; %s stays, since it is not the topic "
-			"that "
-			"this link filled",
+			"that this link filled",
 			t->source_name, t->target_name);
+		trouble(t, &why);
 		t->gone_seen = 0;
 	}
 	return false;

@@ -263,7 +263,9 @@ def test_target_truncated(pair: Pair, north: Cluster, topic: Topic) -> None:
     assert diff(pair.source.read(name), target.read(mirrored)) == ""
 
 
-@pytest.mark.parametrize("policy", ["stop", "record_and_continue"])
+@pytest.mark.parametrize(
+    "policy", [pytest.param("stop", marks=pytest.mark.long), "record_and_continue"]
+)
 def test_unclean_election(pair: Pair, north: Cluster, topic: Topic, policy: str) -> None:
     """F24, M1, M5: a replica that lacks records becomes the leader: SOURCE_TRUNCATED. By policy it is
     recorded which records the target has beyond the source, and copying goes on where they part."""

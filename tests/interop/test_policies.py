@@ -3,6 +3,7 @@
 
 import json
 import re
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -470,3 +471,38 @@ def test_authorization_withdrawn_at_the_target(
         assert "AUTHORIZATION_FAILED" in line
         target.allow(MIRROR_USER, "CREATE", "TOPIC", f"east.{late}")
         assert_same(pair.source, late, target, f"east.{late}")
+
+
+@pytest.mark.long
+def test_a_certificate_that_expired(
+    pair: Pair, guarded: tuple[Cluster, Client], authority: Authority, topic: Topic
+) -> None:
+    """F13, M5: the broker's certificate is past its end: said in the link's state, the log and the
+    metrics, with the time since; when it is replaced the link goes on by itself."""
+    cluster, source = guarded
+    name = topic("t")
+    source.create_topic(name)
+    source.produce(name, numbered(10))
+    for right in ("READ", "DESCRIBE_CONFIGS"):
+        source.allow(MIRROR_USER, right, "TOPIC", name)
+    setting = "listener.name.mtls.ssl.keystore.location"
+    # A running broker takes a certificate for the same name only, and not for all connections at
+    # once: hence the restarts.
+    old, good = pair.folder / "old.pem", pair.folder / "good.pem"
+    shutil.copy(authority.issue("guarded-1", days=-1).keystore(), old)
+    shutil.copy(authority.issue("guarded-1").keystore(), good)
+    source.alter_broker(1, setting, str(old))
+    cluster.broker(1).restart()
+    inside = Pair(cluster, pair.west, source, pair.target, pair.folder)
+    more = with_certificate("guarded", authority)
+    with inside.mirror(name, listener=("MTLS", "PLAINTEXT"), more=more) as mirror:
+        entry = mirror.wait_link("SOURCE_UNAVAILABLE")
+        assert "expired" in entry["reason"], entry["reason"]
+        assert mirror.get("/readyz")[0] == 503
+        mirror.wait_log("event=link_state.*state=SOURCE_UNAVAILABLE.*expired")
+        assert mirror.metric("farshore_link_state", state="SOURCE_UNAVAILABLE") == 1
+        wait_for("time", lambda: mirror.metric("farshore_link_state_seconds") > 1)
+        source.alter_broker(1, setting, str(good))
+        cluster.broker(1).restart()
+        assert_same(source, name, pair.target, f"guarded.{name}")
+        mirror.wait_link("ACTIVE")

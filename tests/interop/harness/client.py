@@ -146,6 +146,14 @@ class Client:
             )
         )
 
+    def alter_broker(self, node: int, name: str, value: str) -> None:
+        """Change one of a broker's dynamic settings, such as a listener's key store."""
+        entry = ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource(
+            ConfigResource.Type.BROKER, str(node), incremental_configs=[entry]
+        )
+        _result(self.admin.incremental_alter_configs([resource]))
+
     def topic_config(self, topic: str) -> dict[str, str]:
         """The overrides that the topic has itself."""
         found = _result(

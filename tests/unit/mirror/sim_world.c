@@ -248,6 +248,7 @@ static void host_record(void *ctx, struct partition *p, const struct gap *gap)
 {
 	struct sim_world *w = ctx;
 	(void)p;
+	leave(w);
 	assert_true(gap->reason[0] != '\0');
 	w->gap_asked = (struct sim_gap){.g = *gap};
 	while (!uuid_eq(&w->topics[w->gap_asked.topic], &gap->topic_id))
@@ -260,11 +261,13 @@ static void host_record(void *ctx, struct partition *p, const struct gap *gap)
 		sim_gaps_land(w);
 	w->tokens[EV_RECORDED]++;
 	after(w, delay(w), EV_RECORDED, NULL);
+	enter(w);
 }
 
 static void host_park(void *ctx, struct partition *p, const struct dead_letter *d)
 {
 	struct sim_world *w = ctx;
+	leave(w);
 	assert_true(d->record->value.n >= 8);
 	w->letter_asked = (int64_t)be64_get(d->record->value.p);
 	assert_true(d->source_offset == w->truth.v[w->letter_asked].offset);
@@ -275,6 +278,7 @@ static void host_park(void *ctx, struct partition *p, const struct dead_letter *
 		sim_gaps_land_letter(w);
 	w->tokens[EV_PARKED]++;
 	after(w, delay(w), EV_PARKED, NULL);
+	enter(w);
 }
 
 static void on_recorded(struct sim_world *w, bool letter)
