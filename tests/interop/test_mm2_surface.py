@@ -296,12 +296,14 @@ class Committed:
     def __init__(self, pair: Pair):
         self.pair = pair
         self.offsets: dict[str, dict[tuple[str, int], int]] = {}
+        self.fresh: set[str] = set()  # groups that committed since they were looked at
 
     def commit(self, group: str, topic: str, partition: int, offset: int) -> None:
         place = TopicPartition(topic, partition, offset, f"note {offset}")
         asked = [ConsumerGroupTopicPartitions(group, [place])]
         self.pair.source.admin.alter_consumer_group_offsets(asked)[group].result(10)
         self.offsets.setdefault(group, {})[(topic, partition)] = offset
+        self.fresh.add(group)
 
     def told(self) -> bool:
         """There is a checkpoint of each of these offsets."""
@@ -324,8 +326,10 @@ def by_command(config: Path, group: str) -> dict[str, int]:
 
 
 def assert_agree(pair: Pair, committed: Committed, config: Path, client: Path) -> None:
-    """Java, the command and the two logs say the same of every group."""
+    """Java, the command and the two logs say the same of every group that has moved."""
     wait_for("the checkpoints", committed.told)
+    groups = sorted(committed.fresh)
+    committed.fresh.clear()
     truth = {
         (topic, partition): exact(pair.source, topic, partition)
         for places in committed.offsets.values()
@@ -337,11 +341,12 @@ def assert_agree(pair: Pair, committed: Committed, config: Path, client: Path) -
             for (topic, partition), offset in places.items()
         }
         for group, places in committed.offsets.items()
+        if group in groups
     }
-    found = mm2_classes("ask", str(client), "east", *committed.offsets)
+    found = mm2_classes("ask", str(client), "east", *groups)
     assert CHECKPOINTS in found["checkpointTopics"]
     assert found["translateOffsets"] == want
-    assert {group: by_command(config, group) for group in committed.offsets} == want
+    assert {group: by_command(config, group) for group in groups} == want
 
 
 def test_translate_offsets(pair: Pair, topic: Topic) -> None:
@@ -362,7 +367,7 @@ def test_translate_offsets(pair: Pair, topic: Topic) -> None:
     transactions(20)
     committed = Committed(pair)
     end = pair.source.offsets(txn)[1]
-    for number, offset in enumerate([0, 1, *range(5, end, 7), end - 1, end]):
+    for number, offset in enumerate([0, 1, *range(5, end, 13), end - 1, end]):
         group = f"{plain}-{number}"
         committed.commit(group, txn, 0, offset)
         committed.commit(group, plain, number % 2, 11 * number)
