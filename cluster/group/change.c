@@ -319,11 +319,17 @@ static void waited(struct group_write *w, enum err e)
 	tell((struct change *)w, e);
 }
 
-void change_wait(struct change *c, struct groups_wait *w)
+enum err change_wait(struct change *c, struct groups_wait *w)
 {
+	/* That there is no record in it may be for want of memory. */
+	if (c->fault != ERR_OK) {
+		change_free(c);
+		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
+	}
 	c->write.done = waited;
 	enlist(c, w);
 	shard_end(groups_part(c->groups, c->group)->shard, &c->write);
+	return ERR_OK;
 }
 
 void change_delete(struct change *c, struct groups_wait *w,

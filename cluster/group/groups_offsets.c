@@ -21,8 +21,7 @@ enum err groups_settle(struct groups *g, struct bytes group_id, struct groups_wa
 	struct change *c = change_new(g, group_id);
 	if (c == NULL)
 		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
-	change_wait(c, w);
-	return ERR_OK;
+	return change_wait(c, w);
 }
 
 /* May it commit? A group that is not there yet is made for who brings no generation: a consumer
@@ -85,10 +84,8 @@ enum err groups_commit(struct groups *g, const struct offset_commit_request *q, 
 	if (c == NULL)
 		return ERR_KAFKA_COORDINATOR_NOT_AVAILABLE;
 	put_offsets(c, q, offsets, n);
-	if (change_count(c) == 0) {
-		change_wait(c, w);
-		return ERR_OK;
-	}
+	if (change_count(c) == 0)
+		return change_wait(c, w);
 	e = need_entry(g, q->group_id, &entry);
 	if (e != ERR_OK) {
 		change_free(c);
@@ -152,8 +149,7 @@ enum err groups_delete_offsets(struct groups *g, struct bytes group_id,
 			change_remove_offset(c, offsets[i].topic, offsets[i].partition);
 	if (change_count(c) > 0)
 		return change_send(c, w);
-	change_wait(c, w);
-	return ERR_OK;
+	return change_wait(c, w);
 }
 
 static void fill_deletion(struct change *c, struct entry *e)

@@ -85,8 +85,9 @@ struct groups *change_groups(const struct change *c);
 /* Append them; `w` (may be NULL) is told. The change is the coordinator's from now on; with an
  * error it is freed, and nothing was begun. */
 enum err change_send(struct change *c, struct groups_wait *w) ERR_MUST_USE;
-/* No records: only wait for what is under way for the group's partition. */
-void change_wait(struct change *c, struct groups_wait *w);
+/* No records: only wait for what is under way for the group's partition. After an error (there was
+ * no memory for a record) as change_send. */
+enum err change_wait(struct change *c, struct groups_wait *w) ERR_MUST_USE;
 /* The end of a group: nothing new is begun for it, what is under way is waited for, then `fill`
  * adds the records. */
 void change_delete(struct change *c, struct groups_wait *w,
