@@ -140,7 +140,9 @@ def test_heartbeats_off(pair: Pair, topic: Topic) -> None:
     assert counts()[1] == before[1]
 
 
-@pytest.mark.parametrize("policy", ["Default", "Identity"])
+@pytest.mark.parametrize(
+    "policy", ["Default", pytest.param("Identity", marks=pytest.mark.long)]
+)
 def test_remote_cluster_utils(pair: Pair, topic: Topic, policy: str) -> None:
     """RemoteClusterUtils and MirrorClient of Kafka 4.1, and the console's formatters."""
     name = topic()
