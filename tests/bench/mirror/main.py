@@ -88,7 +88,9 @@ def ratio(results: dict[str, Any], name: str) -> str:
     """How many times MM2's figure is Farshore's."""
     if len(results) < 2:
         return ""
-    return f"{getattr(results['m'], name) / max(getattr(results['f'], name), 1e-9):.1f}x"
+    ours = getattr(results["f"], name)
+    # A copy that was over too soon to be looked at in its second half.
+    return f"{getattr(results['m'], name) / ours:.1f}x" if ours > 0 else "-"
 
 
 def print_table(found: dict[str, dict[str, Any]]) -> None:
