@@ -20,7 +20,6 @@
 
 enum {
 	PARTING_RECORDS = 1 << 20, /* most records that are compared to find where logs part */
-	LATE_MS = 45 * 1000,       /* see SEQUENCE_GIVE_UP_MS */
 	PARTING_WINDOW = 4096,     /* offsets before the supposed place that are compared too */
 };
 
@@ -158,7 +157,7 @@ static bool is_recorded(const struct partition *p, const struct gap *g)
 static void go_alone(struct partition *p)
 {
 	p->go_alone = true;
-	p->alone_until_ms = clock_mono_ms(p->env->clock) + LATE_MS;
+	p->alone_until_ms = clock_mono_ms(p->env->clock) + PARTITION_LATE_MS;
 }
 
 /* What follows is about another position: stored before a record is sent there. */

@@ -10,6 +10,10 @@
 struct align_result;
 struct align_options;
 
+/* Requests of a dead process or connection, and batches above the high watermark, are gone or
+ * visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
+enum { PARTITION_LATE_MS = 45 * 1000 };
+
 /* Leave copying (or starting) for `state`. Waiting units are dropped, answers in flight are still
  * taken; then the partition waits and probes again, or stops if a person is needed. The detail is
  * formatted into the reason. */

@@ -22,9 +22,6 @@
 #include "mirror/partition_priv.h"
 
 enum {
-	/* Requests of a dead process or connection, and batches above the high watermark, are
-	 * gone or visible after that long (replica.lag.time.max.ms and request timeouts: 30 s). */
-	SEQUENCE_GIVE_UP_MS = 45 * 1000,
 	OUT_OF_RANGE_MAX = 3,
 	/* A topic that was just made has leaders in the metadata before these know of it. A broker
 	 * that makes thousands of logs takes its time. */
@@ -139,7 +136,7 @@ static bool find_sequence(struct partition *p, const struct probe_result *r)
 		p->sequence_fault_ms == 0 ? 0 : clock_mono_ms(p->env->clock) - p->sequence_fault_ms;
 
 	p->writer_known = false;
-	if (p->producer_id < 0 || refused > SEQUENCE_GIVE_UP_MS)
+	if (p->producer_id < 0 || refused > PARTITION_LATE_MS)
 		return false;
 	if (partition_sequence_from_tail(p, r))
 		return true;

@@ -33,8 +33,6 @@
 #include "mirror/align.h"
 #include "mirror/partition_priv.h"
 
-enum { GIVE_UP_MS = 45 * 1000 /* see SEQUENCE_GIVE_UP_MS */ };
-
 /* Records in the table, those of forgotten runs included. */
 static int64_t mirrored(const struct partition *p)
 {
@@ -155,7 +153,7 @@ static bool find_sequence(struct partition *p, const struct align_result *r)
 {
 	int64_t now = clock_mono_ms(p->env->clock);
 	p->writer_known = false;
-	if (p->sequence_fault_ms != 0 && now - p->sequence_fault_ms > GIVE_UP_MS)
+	if (p->sequence_fault_ms != 0 && now - p->sequence_fault_ms > PARTITION_LATE_MS)
 		return false;
 	if (r->own && r->own_epoch > p->producer_epoch) {
 		/* Another process of this link, which took it: go on as that one does. */
@@ -185,14 +183,14 @@ void partition_shared_aligned(struct partition *p, const struct align_result *r)
 	}
 	if (p->own_gone_ms == 0)
 		p->own_gone_ms = now;
-	bool late = p->sequence_fault_ms != 0 || now - p->own_gone_ms > GIVE_UP_MS;
+	bool late = p->sequence_fault_ms != 0 || now - p->own_gone_ms > PARTITION_LATE_MS;
 	if (!late) {
 		partition_fault(p, STATE_TARGET_UNAVAILABLE, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
 				"the last batch that this link wrote to %s-%d was deleted there "
 				"(retention); requests of an earlier process may still be on their "
 				"way: goes on in %" PRId64 " s with a new producer epoch",
 				p->env->target_topic, p->index,
-				(GIVE_UP_MS - (now - p->own_gone_ms)) / 1000 + 1);
+				(PARTITION_LATE_MS - (now - p->own_gone_ms)) / 1000 + 1);
 		return;
 	}
 	p->own_gone_ms = 0;

@@ -172,12 +172,6 @@ bool topic_writer_idle(const struct topic_writer *w)
 	return w->builder.count == 0 && w->batch.len == 0;
 }
 
-void topic_writer_flush(struct topic_writer *w)
-{
-	if (!w->busy && w->batch.len == 0 && w->builder.count > 0)
-		loop_timer_set(w->timer, 0);
-}
-
 void topic_writer_drop(struct topic_writer *w)
 {
 	batch_builder_clear(&w->builder);

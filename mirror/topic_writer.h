@@ -60,9 +60,6 @@ uint64_t topic_writer_stored(const struct topic_writer *w);
 /* True if nothing waits and nothing is under way. */
 bool topic_writer_idle(const struct topic_writer *w);
 
-/* Do not linger: what waits goes out with the next request. */
-void topic_writer_flush(struct topic_writer *w);
-
 /* Forget what waits and, if no request is out, the batch under way: their tickets will not be told,
  * later ones will. Not from inside `stored`. */
 void topic_writer_drop(struct topic_writer *w);
