@@ -52,9 +52,10 @@ struct conn_options {
 	int64_t connect_timeout_ms; /* name look-up, TCP and TLS together */
 	int64_t user_timeout_ms; /* TCP_USER_TIMEOUT and the keepalive budget: a silent peer is dead
 				    after this */
-	int socket_buffer;       /* SO_SNDBUF and SO_RCVBUF in bytes; 0: the system's own tuning */
-	struct tls_ctx *tls;     /* NULL: plain. Borrowed */
-	const char *tls_host;    /* name to verify; NULL: the host connected to. Borrowed during the
+	int socket_buffer;    /* SO_SNDBUF and SO_RCVBUF in bytes; 0: the system's own tuning, but
+				    a bounded send queue to an accepted peer on the same network */
+	struct tls_ctx *tls;  /* NULL: plain. Borrowed */
+	const char *tls_host; /* name to verify; NULL: the host connected to. Borrowed during the
 				    call */
 };
 

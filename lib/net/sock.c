@@ -48,6 +48,16 @@ void sock_tune(int fd, const struct sock_options *o)
 	}
 }
 
+bool sock_bound_near(int fd, int bytes, int64_t near_us)
+{
+	struct tcp_info info;
+	socklen_t n = sizeof info;
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_rtt >= near_us)
+		return false;
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+	return true;
+}
+
 int sock_connect(const struct addrinfo *a, const struct sock_options *o)
 {
 	int fd = socket(a->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol);
