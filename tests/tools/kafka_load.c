@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A load generator that speaks to any Kafka broker and costs little itself. tests/bench/broker
- * drives it; each run prints JSON.
+ * A load generator that speaks to any Kafka broker and costs little itself, for tests/bench. Each
+ * run prints JSON.
  *
  *     kafka-load produce HOST:PORT TOPIC [options]
  *     kafka-load consume HOST:PORT TOPIC --passes N [options]
- *     kafka-load pace    HOST:PORT TOPIC --rate N --seconds N [options]
+ *     kafka-load pace    HOST:PORT TOPIC --rate N --seconds N [--far HOST:PORT --far-topic T]
  *     kafka-load idle    HOST:PORT TOPIC --connections N --seconds N [options]
  *
  * Requests have the highest version that the broker offers, up to Kafka 4.1's.
@@ -31,7 +31,10 @@ enum option_id {
 	OPTION_PASSES,
 	OPTION_RATE,
 	OPTION_SECONDS,
-	OPTION_WAIT_MS
+	OPTION_WAIT_MS,
+	OPTION_FIRST,
+	OPTION_FAR,
+	OPTION_FAR_TOPIC
 };
 
 static const struct option OPTIONS[] = {
@@ -48,6 +51,9 @@ static const struct option OPTIONS[] = {
 	{"rate", required_argument, NULL, OPTION_RATE},
 	{"seconds", required_argument, NULL, OPTION_SECONDS},
 	{"wait-ms", required_argument, NULL, OPTION_WAIT_MS},
+	{"first", required_argument, NULL, OPTION_FIRST},
+	{"far", required_argument, NULL, OPTION_FAR},
+	{"far-topic", required_argument, NULL, OPTION_FAR_TOPIC},
 	{0},
 };
 
@@ -113,6 +119,15 @@ static void take_option(int id, struct load_options *o, const char **ca)
 	case OPTION_WAIT_MS:
 		o->max_wait_ms = (int32_t)number(optarg, 60000);
 		break;
+	case OPTION_FIRST:
+		o->first = number(optarg, INT32_MAX);
+		break;
+	case OPTION_FAR:
+		o->far = optarg;
+		break;
+	case OPTION_FAR_TOPIC:
+		o->far_topic = optarg;
+		break;
 	default:
 		load_die("see the head of tests/tools/kafka_load.c");
 	}
@@ -133,6 +148,8 @@ int main(int argc, char **argv)
 	int id;
 	while ((id = getopt_long(argc, argv, "", OPTIONS, NULL)) != -1)
 		take_option(id, &o, &ca);
+	if ((o.far == NULL) != (o.far_topic == NULL))
+		load_die("--far and --far-topic belong together");
 	if (argc - optind != 3)
 		load_die("a command, HOST:PORT and a topic are needed");
 	for (size_t i = 0; i < sizeof COMMANDS / sizeof COMMANDS[0]; i++) {

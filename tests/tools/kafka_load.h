@@ -19,6 +19,9 @@ struct load_options {
 	unsigned passes;                /* to consume */
 	unsigned rate, seconds;
 	int32_t max_wait_ms;
+	int64_t first; /* number of the first paced record; lower ones are of earlier runs */
+	char *far;     /* HOST:PORT of a second cluster to read from, or NULL ... */
+	const char *far_topic; /* ... and the mirrored topic there */
 };
 
 /* Send the same few requests again and again, until so many bytes are acknowledged (acks=all). */

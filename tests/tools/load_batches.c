@@ -12,9 +12,9 @@
 #include "lib/base/mem.h"
 #include "tests/tools/load_conn.h"
 
-enum { BATCH_MAX = 32 << 20, STAMP_AT_MAX = 16 };
-
 static const uint8_t MAGIC[8] = {'s', 't', 'a', 'm', 'p', 'e', 'd', ':'};
+
+enum { BATCH_MAX = 32 << 20 };
 
 /* splitmix64. */
 static uint64_t next(uint64_t *state)
@@ -109,16 +109,15 @@ void load_batch_stamped(size_t record_bytes, uint64_t stamp, struct buf *out)
 	mem_free(value);
 }
 
-bool load_batch_stamp(struct bytes whole, uint64_t *stamp)
+bool load_batch_stamp(struct bytes whole, size_t *at, uint64_t *stamp)
 {
-	/* The value starts after a few varints; its own length is one of them. */
-	for (size_t at = BATCH_HEAD; at < BATCH_HEAD + STAMP_AT_MAX; at++) {
-		if (at > whole.n || whole.n - at < sizeof MAGIC + 8)
-			break;
-		if (memcmp(whole.p + at, MAGIC, sizeof MAGIC) == 0) {
-			*stamp = be64_get(whole.p + at + sizeof MAGIC);
-			return true;
-		}
-	}
-	return false;
+	const uint8_t *from = whole.p + (*at > BATCH_HEAD ? *at : BATCH_HEAD),
+		      *end = whole.p + whole.n;
+	const uint8_t *found =
+		from < end ? memmem(from, (size_t)(end - from), MAGIC, sizeof MAGIC) : NULL;
+	if (found == NULL || (size_t)(end - found) < sizeof MAGIC + 8)
+		return false;
+	*stamp = be64_get(found + sizeof MAGIC);
+	*at = (size_t)(found - whole.p) + sizeof MAGIC + 8;
+	return true;
 }

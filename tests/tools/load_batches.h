@@ -24,7 +24,8 @@ void load_batch_make(const struct load_shape *s, uint64_t seed, struct buf *out)
 /* One record, whose value starts with the number `stamp`. The base of a batch is always 0. */
 void load_batch_stamped(size_t record_bytes, uint64_t stamp, struct buf *out);
 
-/* The stamp of a batch from load_batch_stamped; false if it is too short to hold one. */
-bool load_batch_stamp(struct bytes whole, uint64_t *stamp);
+/* The next stamp of an uncompressed batch behind `*at` (0 at first), which moves on: a mirror may
+ * have put several such records into one batch. False if there is none. */
+bool load_batch_stamp(struct bytes whole, size_t *at, uint64_t *stamp);
 
 #endif

@@ -50,13 +50,20 @@ int64_t load_now_ns(void)
 	return t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-void load_loop_init(struct load_loop *l, char *address, const char *ca)
+void load_address(struct load_loop *l, char *address)
 {
 	char *colon = strrchr(address, ':');
 	if (colon == NULL)
 		load_die("%s: not HOST:PORT", address);
 	*colon = '\0';
-	*l = (struct load_loop){.host = address, .port = colon + 1};
+	l->host = address;
+	l->port = colon + 1;
+}
+
+void load_loop_init(struct load_loop *l, char *address, const char *ca)
+{
+	*l = (struct load_loop){0};
+	load_address(l, address);
 	l->epoll = epoll_create1(EPOLL_CLOEXEC);
 	if (l->epoll < 0)
 		load_die("epoll: %s", strerror(errno));

@@ -11,7 +11,7 @@
 
 #include "lib/base/bytes.h"
 
-enum { LOAD_QUEUE_MAX = 1024 };
+enum { LOAD_QUEUE_MAX = 8192 };
 
 struct load_conn;
 
@@ -45,7 +45,10 @@ void load_die(const char *fmt, ...) __attribute__((format(printf, 1, 2), noretur
 
 int64_t load_now_ns(void);
 
-/* `address` is HOST:PORT and is cut in two; `ca` a PEM file, or NULL for plaintext. */
+/* Where connections go from now on: `address` is HOST:PORT, is cut in two and stays in use. */
+void load_address(struct load_loop *l, char *address);
+
+/* `address` as above; `ca` a PEM file, or NULL for plaintext. */
 void load_loop_init(struct load_loop *l, char *address, const char *ca);
 void load_loop_fini(struct load_loop *l);
 

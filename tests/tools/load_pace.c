@@ -3,7 +3,8 @@
  * Latency at a fixed rate, and idle consumers.
  *
  * A record is due at a fixed time and its latency counts from then, whether or not it could be sent
- * at once: a broker that stalls pays for all the records that it holds up.
+ * at once: a broker that stalls pays for all the records that it holds up. With a second reader, of
+ * a mirrored topic, what the mirror adds is how much later than the first reader it sees a record.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -19,17 +20,28 @@ static const int64_t SECOND = 1000000000;
 
 enum { FRAMES = LOAD_QUEUE_MAX };
 
+/* A consumer that waits for the paced records. */
+struct reader {
+	struct pace *pace;
+	const struct load_topic *topic;
+	struct load_conn *conn;
+	int64_t fetched; /* records */
+	int64_t *ns;     /* latencies */
+	int64_t *offsets;
+	struct buf frame;
+};
+
 struct pace {
 	const struct load_topic *topic;
 	const struct load_options *options;
-	struct load_conn *producer, *consumer;
+	struct load_loop *loop;
+	struct load_conn *producer;
+	struct reader near, far;   /* far: only with options->far */
 	struct buf frames[FRAMES]; /* of the records that are not acknowledged yet */
 	int64_t begin_ns;
 	int64_t period_ns;
-	int64_t sent, acked, fetched; /* records */
-	int64_t *ack_ns, *fetch_ns;   /* latencies */
-	int64_t *offsets;
-	struct buf fetch_frame;
+	int64_t sent, acked; /* records */
+	int64_t *ack_ns;     /* latencies */
 	struct arena arena;
 };
 
@@ -44,7 +56,8 @@ static void send_due(struct pace *p)
 		if (p->sent - p->acked == FRAMES)
 			load_die("%d records wait for their acknowledgement", FRAMES);
 		struct buf batch = {0}, *frame = &p->frames[p->sent % FRAMES];
-		load_batch_stamped(p->options->shape.record_bytes, (uint64_t)p->sent, &batch);
+		load_batch_stamped(p->options->shape.record_bytes,
+				   (uint64_t)(p->options->first + p->sent), &batch);
 		struct bytes whole = buf_bytes(&batch);
 		load_produce_frame(p->topic, (int32_t)(p->sent % p->topic->partitions), 1, &whole,
 				   frame);
@@ -62,38 +75,76 @@ static void on_acked(struct load_conn *c, struct bytes answer)
 	load_produce_check(p->topic, answer, &p->arena);
 }
 
-static void on_record(void *arg, int32_t partition, const struct batch_head *h, struct bytes whole)
+static void on_record(struct reader *r, uint64_t stamp)
 {
-	struct pace *p = arg;
-	uint64_t number;
-	p->offsets[partition] = batch_last_offset(h) + 1;
-	if (!load_batch_stamp(whole, &number) || (int64_t)number >= p->options->records)
-		load_die("partition %d has a record of somebody else", partition);
-	p->fetch_ns[number] = load_now_ns() - due_ns(p, (int64_t)number);
-	p->fetched++;
+	const struct load_options *o = r->pace->options;
+	int64_t number = (int64_t)stamp - o->first;
+	if (number < 0)
+		return; /* of an earlier run */
+	if (number >= o->records || r->ns[number] != 0)
+		load_die("%s: record %" PRIu64 " is of somebody else, or came twice",
+			 r->topic->name, stamp);
+	r->ns[number] = load_now_ns() - due_ns(r->pace, number);
+	r->fetched++;
 }
 
-static void fetch_more(struct pace *p)
+static void on_batch(void *arg, int32_t partition, const struct batch_head *h, struct bytes whole)
+{
+	struct reader *r = arg;
+	int32_t stamps = 0;
+	uint64_t stamp;
+	r->offsets[partition] = batch_last_offset(h) + 1;
+	for (size_t at = 0; load_batch_stamp(whole, &at, &stamp); stamps++)
+		on_record(r, stamp);
+	if (stamps != h->count && r->pace->options->first == 0)
+		load_die("%s: partition %d has a record of somebody else", r->topic->name,
+			 partition);
+}
+
+static void fetch_more(struct reader *r)
 {
 	struct load_fetch f = {.step = 1,
-			       .offsets = p->offsets,
-			       .max_wait_ms = p->options->max_wait_ms,
+			       .offsets = r->offsets,
+			       .max_wait_ms = r->pace->options->max_wait_ms,
 			       .max_bytes = 50 << 20,
 			       .partition_max_bytes = 1 << 20};
-	load_fetch_frame(p->topic, &f, &p->fetch_frame);
-	load_conn_queue(p->consumer, buf_bytes(&p->fetch_frame));
-	load_conn_flush(p->consumer);
+	load_fetch_frame(r->topic, &f, &r->frame);
+	load_conn_queue(r->conn, buf_bytes(&r->frame));
+	load_conn_flush(r->conn);
 }
 
 static void on_fetched(struct load_conn *c, struct bytes answer)
 {
-	struct pace *p = c->owner;
-	load_fetch_read(p->topic, answer, &p->arena,
-			&(struct load_reader){.on_batch = on_record, .arg = p});
-	if (p->fetched == p->options->records)
-		c->loop->done = true;
-	else
-		fetch_more(p);
+	struct reader *r = c->owner;
+	struct pace *p = r->pace;
+	int64_t records = p->options->records;
+	load_fetch_read(r->topic, answer, &p->arena,
+			&(struct load_reader){.on_batch = on_batch, .arg = r});
+	if (r->fetched < records)
+		fetch_more(r);
+	p->loop->done = p->near.fetched == records &&
+			(p->options->far == NULL || p->far.fetched == records);
+}
+
+static void reader_open(struct reader *r, struct pace *p, struct load_loop *l,
+			const struct load_topic *t)
+{
+	*r = (struct reader){.pace = p, .topic = t};
+	r->ns = mem_zalloc((size_t)p->options->records, sizeof *r->ns);
+	r->offsets = mem_zalloc((size_t)t->partitions, sizeof *r->offsets);
+	if (r->ns == NULL || r->offsets == NULL)
+		load_die("out of memory");
+	r->conn = load_conn_open(l, on_fetched, r);
+}
+
+static void reader_close(struct reader *r)
+{
+	if (r->conn == NULL)
+		return;
+	load_conn_close(r->conn);
+	buf_fini(&r->frame);
+	mem_free(r->ns);
+	mem_free(r->offsets);
 }
 
 static int by_value(const void *a, const void *b)
@@ -124,7 +175,9 @@ static void run_paced(struct load_loop *l, struct pace *p)
 {
 	int timer = start_timer(l, p->period_ns);
 	p->begin_ns = load_now_ns();
-	fetch_more(p);
+	fetch_more(&p->near);
+	if (p->far.conn != NULL)
+		fetch_more(&p->far);
 	while (!l->done) {
 		uint64_t ticks;
 		if (load_loop_turn(l, -1) != NULL && read(timer, &ticks, sizeof ticks) < 0 &&
@@ -135,6 +188,19 @@ static void run_paced(struct load_loop *l, struct pace *p)
 	close(timer);
 }
 
+static void print_paced(struct pace *p, int64_t records)
+{
+	printf("{\"records\": %" PRId64 ", ", records);
+	if (p->far.conn != NULL) {
+		for (int64_t i = 0; i < records; i++)
+			p->far.ns[i] -= p->near.ns[i];
+		print_latency("added", p->far.ns, records);
+	}
+	print_latency("ack", p->ack_ns, records);
+	print_latency("fetch", p->near.ns, records);
+	printf("\"client_cpu_s\": %.3f}\n", load_cpu_s());
+}
+
 void load_pace(struct load_loop *l, const struct load_topic *t, const struct load_options *o)
 {
 	struct pace *p = mem_zalloc(1, sizeof *p);
@@ -142,31 +208,32 @@ void load_pace(struct load_loop *l, const struct load_topic *t, const struct loa
 		load_die("out of memory");
 	p->topic = t;
 	p->options = o;
+	p->loop = l;
 	p->period_ns = SECOND / o->rate;
 	p->ack_ns = mem_zalloc((size_t)o->records, sizeof *p->ack_ns);
-	p->fetch_ns = mem_zalloc((size_t)o->records, sizeof *p->fetch_ns);
-	p->offsets = mem_zalloc((size_t)t->partitions, sizeof *p->offsets);
-	if (p->ack_ns == NULL || p->fetch_ns == NULL || p->offsets == NULL)
+	if (p->ack_ns == NULL)
 		load_die("out of memory");
 	p->producer = load_conn_open(l, on_acked, p);
-	p->consumer = load_conn_open(l, on_fetched, p);
+	reader_open(&p->near, p, l, t);
+	struct load_loop far = *l; /* one epoll for both brokers */
+	struct load_topic far_topic = {0};
+	if (o->far != NULL) {
+		load_address(&far, o->far);
+		load_topic_find(&far, o->far_topic, &far_topic);
+		reader_open(&p->far, p, &far, &far_topic);
+	}
 	run_paced(l, p);
 	/* The consumer can be first. */
 	while (p->acked < o->records)
 		load_loop_turn(l, -1);
 
-	printf("{\"records\": %" PRId64 ", ", o->records);
-	print_latency("ack", p->ack_ns, o->records);
-	print_latency("fetch", p->fetch_ns, o->records);
-	printf("\"client_cpu_s\": %.3f}\n", load_cpu_s());
+	print_paced(p, o->records);
 	load_conn_close(p->producer);
-	load_conn_close(p->consumer);
+	reader_close(&p->near);
+	reader_close(&p->far);
 	for (int i = 0; i < FRAMES; i++)
 		buf_fini(&p->frames[i]);
-	buf_fini(&p->fetch_frame);
 	arena_fini(&p->arena);
-	mem_free(p->offsets);
-	mem_free(p->fetch_ns);
 	mem_free(p->ack_ns);
 	mem_free(p);
 }

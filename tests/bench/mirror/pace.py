@@ -2,20 +2,22 @@
 """Added latency and CPU at a steady 1 000 records a second.
 
 Each record is seen by two readers, one on each cluster; what the mirror adds is the difference of
-the two moments.
+the two moments. Producer and readers are one small C program (kafka-load), since a pause of a
+reader would count as the mirror's.
 """
 
-import statistics
-import threading
+import json
+import subprocess
 import time
 from dataclasses import dataclass
-
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from typing import Any
 
 from harness.client import Client, Record
+from harness.paths import BUILD
 from measure import START_S, Bench, Ends
 from workloads import PARTITIONS, Workload
 
+LOAD = BUILD / "tests" / "tools" / "kafka-load"
 RATE = 1000
 WARM_S = 10
 PACED = Workload("paced", "1 000 records/s", "paced", 0)
@@ -27,103 +29,67 @@ class Pace:
 
     p50_ms: float
     p99_ms: float
+    max_ms: float
     cpu_percent: float  # of one core
     memory_mib: float
 
 
-class Watcher(threading.Thread):
-    """Reads a topic from its end and notes when each numbered record came."""
+class Pacer:
+    """`seconds` of records of 1 KiB, one a millisecond, numbered from `first`, into a topic; with
+    `far`, what a reader of its copy there sees later than one of the topic."""
 
-    def __init__(self, client: Client, topic: str):
-        super().__init__(daemon=True)
-        self.seen: dict[int, float] = {}
-        self.ending = False
-        self.reader = Consumer(
-            {
-                **client.config,
-                "group.id": "bench",
-                "log_level": 0,
-                "fetch.wait.max.ms": 500,
-                "auto.offset.reset": "latest",
-                "enable.auto.commit": False,
-            }
-        )
-        self.reader.assign(
-            [TopicPartition(topic, p, end) for p, end in enumerate(client.end_offsets(topic))]
-        )
+    def __init__(
+        self,
+        source: Client,
+        topic: str,
+        first: int,
+        seconds: int,
+        far: tuple[Client, str] | None = None,
+    ):
+        argv = [str(LOAD), "pace", source.config["bootstrap.servers"].split(",")[0], topic]
+        argv += ["--rate", str(RATE), "--seconds", str(seconds), "--first", str(first)]
+        if far is not None:
+            client, copy = far
+            argv += ["--far", client.config["bootstrap.servers"].split(",")[0], "--far-topic", copy]
+        self.seconds = seconds
+        self.child = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
 
-    def run(self) -> None:
-        while not self.ending:
-            message = self.reader.poll(0.1)
-            if message is None:
-                continue
-            now = time.monotonic()
-            error = message.error()
-            if error is not None:
-                raise KafkaException(error)
-            self.seen[int((message.value() or b"")[:12])] = now
-        self.reader.close()
-
-    def finish(self) -> dict[int, float]:
-        self.ending = True
-        self.join()
-        return self.seen
-
-
-def produce_paced(
-    client: Client,
-    count: int,
-    start: int,
-    topic: str = PACED.topic,
-    partitions: int = PARTITIONS,
-) -> None:
-    """`count` records of 1 KiB, one a millisecond, sent at once."""
-    producer = Producer({**client.config, "linger.ms": 0, "acks": "all"})
-    begin = time.monotonic()
-    for number in range(count):
-        due = begin + number / RATE
-        while (wait := due - time.monotonic()) > 0:
-            producer.poll(0)
-            time.sleep(min(wait, 0.001))
-        producer.produce(
-            topic,
-            (b"%012d" % (start + number)).ljust(1024, b"x"),
-            partition=number % partitions,
-        )
-    producer.flush(30)
+    def result(self) -> dict[str, Any]:
+        line, _ = self.child.communicate(timeout=self.seconds + START_S)
+        if self.child.returncode != 0:
+            raise RuntimeError("kafka-load failed")
+        out: dict[str, Any] = json.loads(line)
+        return out
 
 
 def pace(bench: Bench, side: str, seconds: int) -> Pace:
     source, target = bench.source_client, bench.target_client
     mirrored = f"{side}.{PACED.topic}"
     bench.forget(side, mirrored)
-    if PACED.topic not in source.topics():
-        source.create_topic(PACED.topic, partitions=PARTITIONS)
-    source.produce_spread(PACED.topic, [Record(None, b"%012d" % 0)] * PARTITIONS, PARTITIONS)
+    if PACED.topic in source.topics():
+        source.delete_topic(PACED.topic)
+    source.create_topic(PACED.topic, partitions=PARTITIONS)
+    source.produce_spread(PACED.topic, [Record(None, b"first")] * PARTITIONS, PARTITIONS)
     mirror = bench.mirror(side, PACED)
     mirror.start()
     try:
         with Ends(target, mirrored, PARTITIONS) as ends:
             ends.wait(sum(source.end_offsets(PACED.topic)), START_S)
-        produce_paced(source, WARM_S * RATE, 1)
-        watchers = [Watcher(source, PACED.topic), Watcher(target, mirrored)]
-        for watcher in watchers:
-            watcher.start()
-        time.sleep(1)
-        first = WARM_S * RATE + 1
+        Pacer(source, PACED.topic, 1, WARM_S).result()
+        pacer = Pacer(source, PACED.topic, 1 + WARM_S * RATE, seconds, (target, mirrored))
         cpu, at = mirror.process.usage().cpu_s, time.monotonic()
-        produce_paced(source, seconds * RATE, first)
+        time.sleep(seconds)
         usage = mirror.process.usage()
         percent = (usage.cpu_s - cpu) / (time.monotonic() - at) * 100
-        time.sleep(2)
-        near, far = (watcher.finish() for watcher in watchers)
+        found = pacer.result()
         mirror.stop()
     finally:
         mirror.kill()
     bench.forget(side, mirrored)
-    numbers = range(first, first + seconds * RATE)
-    missing = sum(n not in far or n not in near for n in numbers)
-    if missing:
-        raise RuntimeError(f"{mirrored}: {missing} of {len(numbers)} records did not arrive")
-    cuts = statistics.quantiles([(far[n] - near[n]) * 1000 for n in numbers], n=100)
-    return Pace(cuts[49], cuts[98], percent, usage.rss_max / (1 << 20))
+    return Pace(
+        found["added_p50_ms"],
+        found["added_p99_ms"],
+        found["added_max_ms"],
+        percent,
+        usage.rss_max / (1 << 20),
+    )

@@ -2,7 +2,6 @@
 """One mirror over a fleet of topics: its start, its rest, its work, and a change in the middle."""
 
 import json
-import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -25,11 +24,12 @@ from harness.fleet import (
 from harness.mirror import Mirror, MirrorMaker2, mm2_properties
 from harness.process import Process, wait_for
 
-from pace import RATE, Watcher, produce_paced
+from pace import RATE, Pacer
 
 MIB = 1 << 20
 FIRST_S = 300  # the longest wait for a first start
 GROWN = TOPIC_PARTITIONS + 5
+WARM_S = 2
 
 
 @dataclass(frozen=True)
@@ -195,26 +195,17 @@ class Fleet:
         return took, time.monotonic() - began
 
     def _work(self, mirror: Mirror, first: int) -> Work:
-        """A paced second each for warming up, then `seconds` that are measured."""
+        """Two paced seconds for warming up, then `seconds` that are measured."""
         topic = topic_names(1)[0]
         copy = f"{self.source.name}.{topic}"
-        watchers = [Watcher(self.source_client, topic), Watcher(self.target_client, copy)]
-        for watcher in watchers:
-            watcher.start()
-        produce_paced(self.source_client, 2 * RATE, first, topic, TOPIC_PARTITIONS)
+        Pacer(self.source_client, topic, first, WARM_S).result()
+        first += WARM_S * RATE
+        pacer = Pacer(self.source_client, topic, first, self.seconds, (self.target_client, copy))
         cpu, at = mirror.process.usage().cpu_s, time.monotonic()
-        begin, count = first + 2 * RATE, self.seconds * RATE
-        produce_paced(self.source_client, count, begin, topic, TOPIC_PARTITIONS)
+        time.sleep(self.seconds)
         percent = (mirror.process.usage().cpu_s - cpu) / (time.monotonic() - at) * 100
-        time.sleep(2)
-        near, far = (watcher.finish() for watcher in watchers)
-        numbers = range(begin, begin + count)
-        missing = sum(n not in far or n not in near for n in numbers)
-        if missing:
-            raise RuntimeError(f"{copy}: {missing} of {count} records did not arrive")
-        added = [(far[n] - near[n]) * 1000 for n in numbers]
-        cuts = statistics.quantiles(added, n=100)
-        return Work(percent, cuts[49], cuts[98], max(added))
+        found = pacer.result()
+        return Work(percent, *(found[f"added_{name}_ms"] for name in ("p50", "p99", "max")))
 
     # -- MirrorMaker 2
 
