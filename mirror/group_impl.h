@@ -111,7 +111,7 @@ struct group {
 	int64_t synced_ms;                /* wall: when the target was last seen in step; 0 never */
 	enum group_target_state target_state : 8;
 	enum group_step problem_at : 8;
-	uint8_t gone; /* rounds in which the source had neither the group nor an offset of it */
+	uint8_t gone; /* listings in a row in which the source had neither it nor an offset of it */
 	bool known;   /* the source has told its offsets */
 	bool ask;     /* the lister was not the coordinator: FindCoordinator decides */
 	bool alone;   /* its answers are too large to share one */
@@ -171,7 +171,7 @@ struct groups {
 	uint32_t round;
 	int64_t round_ms;                    /* monotonic: when it began */
 	int64_t list_ms, commit_ms, tell_ms; /* monotonic: next time for each */
-	bool listing_whole;                  /* the round's listing was complete */
+	uint32_t whole_round;                /* in which a listing was complete last */
 	bool round_failed;
 	size_t topics_n; /* that the link had when it was looked at last */
 	bool commit_now;

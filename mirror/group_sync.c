@@ -13,9 +13,9 @@
  * on by one request at a time and groups are removed only between rounds. A phase that fails notes
  * why and the round goes on with what is known: what was not asked is due again next time.
  *
- * A group counts as gone at the source if in two rounds no broker listed it, while all answered,
- * and its coordinator, asked by name, had no offset of it: a listing alone may be incomplete while
- * coordinators move.
+ * A group counts as gone at the source if in two listings in a row no broker named it, while all
+ * answered, and its coordinator, asked by name, had no offset of it: a listing alone may be
+ * incomplete while coordinators move. Rounds without a listing say nothing of that.
  */
 #include <assert.h>
 #include <strings.h>
@@ -29,7 +29,7 @@
 enum {
 	LEAST_PAUSE_MS = 100,  /* between rounds, however long one takes */
 	VERIFY_MS = 60 * 1000, /* look at the target although nothing moved */
-	GONE_ROUNDS = 2,
+	GONE_LISTINGS = 2,
 	FIRST_ROUNDS = 5,
 	FIRST_PACE_MS = 1000,
 	OTHERS_MAX = 1000, /* names of groups of other kinds that are remembered as told */
@@ -179,7 +179,7 @@ static void drop_gone(struct groups *g)
 {
 	for (size_t i = g->all_n; i > 0; i--) {
 		struct group *group = g->all[i - 1];
-		if (group->gone < GONE_ROUNDS)
+		if (group->gone < GONE_LISTINGS)
 			continue;
 		bool waits = g->config->delete_groups &&
 			     group->target_state != GROUP_TARGET_ABSENT &&
@@ -433,10 +433,10 @@ static void choose(struct groups *g)
 			ripen(group);
 			group->changed = group->changed && !g->commit_now;
 		}
-		bool look =
-			now >= group->verify_ms &&
-			(group->gone == 0 ? group->positions_n > 0
-					  : group->gone >= GONE_ROUNDS && g->config->delete_groups);
+		bool look = now >= group->verify_ms &&
+			    (group->gone == 0
+				     ? group->positions_n > 0
+				     : group->gone >= GONE_LISTINGS && g->config->delete_groups);
 		group->due = work || look;
 		if (group->due)
 			g->due[g->due_n++] = group;
@@ -458,10 +458,10 @@ static void on_source_offsets(struct groups *g, struct group *group, enum err e,
 	struct group_offsets look = *o;
 	struct group_offset x;
 	bool any = group_offsets_next(&look, &x);
-	bool unlisted = g->listing_whole && group->listed != g->round;
-	if (!unlisted || any)
+	if (any || group->listed >= g->whole_round)
 		group->gone = 0;
-	else if (group->gone < GONE_ROUNDS && ++group->gone == GONE_ROUNDS)
+	else if (g->whole_round == g->round && group->gone < GONE_LISTINGS &&
+		 ++group->gone == GONE_LISTINGS)
 		group->verify_ms = 0;
 	group_table_take(g, group, o);
 }
@@ -527,11 +527,12 @@ static void on_source_group(void *arg, const struct group_list_entry *e)
 static void on_source_listed(void *arg, enum err e, const struct errmsg *why)
 {
 	struct groups *g = arg;
-	g->listing_whole = e == ERR_OK;
-	if (e != ERR_OK)
+	if (e != ERR_OK) {
 		group_sync_problem(g, e, "at the source", why->text);
-	else
+	} else {
 		g->list_ms = g->round_ms + g->config->refresh_groups_ms;
+		g->whole_round = g->round;
+	}
 	for (size_t i = 0; i < g->all_n && e == ERR_OK; i++)
 		if (g->all[i]->listed != g->round)
 			g->all[i]->source_node = -1;
@@ -561,7 +562,6 @@ static void on_timer(void *arg)
 	g->round_failed = false;
 	look_at_topics(g);
 	g->phase = GROUPS_LISTING;
-	g->listing_whole = false;
 	if (g->list_ms > 0 && (!g->config->refresh_groups || g->round_ms < g->list_ms)) {
 		source_fetch_begin(g);
 		return;

@@ -589,6 +589,25 @@ static void deleted_while_stopped(void **state)
 	rig_fini(&r);
 }
 
+/* Groups are listed more rarely than their offsets are read: what is between says nothing. */
+static void gone_by_rare_listings(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.p.config.delete_groups = true;
+	r.p.config.refresh_groups_ms = 1500;
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_start(&r);
+	wait_committed(&r, "g", 3);
+	model_groups_remove(&r.source, "g");
+	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	wait_logged(&r, "event=group_gone link=east->west group=g at_target=gone");
+	assert_int_equal(r.p.link->groups->all_n, 0);
+	rig_fini(&r);
+}
+
 /* Somebody used the group at the target: it is theirs. */
 static void not_deleted_when_moved(void **state)
 {
@@ -697,6 +716,7 @@ int main(void)
 		cmocka_unit_test(kept_when_gone),
 		cmocka_unit_test(deleted_when_gone),
 		cmocka_unit_test(deleted_while_stopped),
+		cmocka_unit_test(gone_by_rare_listings),
 		cmocka_unit_test(not_deleted_when_moved),
 		cmocka_unit_test(not_deleted_with_members),
 		cmocka_unit_test(shown),
