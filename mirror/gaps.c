@@ -4,8 +4,9 @@
  * stored. A gap record that is refused is tried again for as long as it takes, and its partition
  * waits; a dead letter that is refused is dropped, and its partition stays REFUSED.
  *
- * After a crash between a dead letter and the stored run table the record is refused again. If its
- * gap record is known it was parked, and is not parked twice.
+ * After a crash between a dead letter and the stored run table the record is refused, and parked,
+ * again. That its gap record is known proves nothing: another record may stand at that offset now
+ * (a source that lost its tail, topics that were made again where there are no topic ids).
  */
 #include "mirror/gaps.h"
 
@@ -27,7 +28,7 @@ enum {
 	READ_RECORDS = 50000, /* how far back the records are read at the start */
 	READ_RETRY_MS = 5000,
 	NOMEM_RETRY_MS = 1000,
-	PATIENCE_MS = 3000, /* before a partition shows that its record is not written yet */
+	PATIENCE_MS = 3000, /* before a partition shows that its record is not written */
 	HEADERS = 7,
 	DETAIL_MAX = 300,
 };
@@ -53,7 +54,7 @@ struct gaps {
 	struct topic_writer *records, *letters;
 	struct wait *record_waits, *letter_waits;
 	struct loop_deferred answer;
-	struct wait *answers; /* about letters that are known already, or cannot be written */
+	struct wait *answers; /* about letters that cannot be written */
 
 	struct known **ring; /* GAPS_KEPT places, allocated with the first record */
 	size_t first, n;
@@ -292,6 +293,13 @@ static struct wait *wait_take(struct wait **list, uint64_t ticket)
 	return taken;
 }
 
+static void forget(struct wait *list, const struct slot *slot)
+{
+	for (; list != NULL; list = list->next)
+		if (list->slot == slot)
+			list->slot = NULL;
+}
+
 typedef void answer_fn(struct partition *p, enum err e, const struct errmsg *why);
 
 static void answer_all(struct wait *list, answer_fn *fn, enum err e, const struct errmsg *why)
@@ -353,6 +361,12 @@ static void on_letter_refused(void *arg, enum err e, const struct errmsg *why)
 {
 	struct gaps *g = arg;
 	struct errmsg text;
+	int64_t since = loop_now_ms(g->link->loop) - PATIENCE_MS;
+	bool early = true;
+	for (const struct wait *w = g->letter_waits; w != NULL; w = w->next)
+		early = early && w->asked_ms > since;
+	if (early && err_retriable(e))
+		return; /* it is tried again: a leader that moves, say */
 	errmsg_set(&text, e, "%s: %.300s", topic_writer_topic(g->letters), why->text);
 	topic_writer_drop(g->letters);
 	answer_all(wait_take(&g->letter_waits, UINT64_MAX), partition_on_parked, e, &text);
@@ -415,6 +429,8 @@ void gaps_record(struct gaps *g, struct slot *slot, const struct gap *gap)
 	if (e == ERR_OK)
 		e = topic_writer_put_pair(g->records, buf_bytes(&g->key), buf_bytes(&g->value),
 					  &ticket);
+	/* The answer to an earlier record of the partition says nothing of this one. */
+	forget(g->record_waits, slot);
 	struct wait *w = e == ERR_OK ? wait_add(&g->record_waits, slot, ticket) : NULL;
 	if (w == NULL) {
 		/* No memory, or very much waits: the partition asks again. */
@@ -471,33 +487,20 @@ static enum err put_letter(struct gaps *g, const struct slot *slot, const struct
 void gaps_park(struct gaps *g, struct slot *slot, const struct dead_letter *d)
 {
 	uint64_t ticket;
-	struct gap gap;
-	gap_init(&gap, ON_REFUSED, slot->p->index);
-	gap.topic_id = slot->p->stored_id;
-	gap.source_first = d->source_offset;
-	if (encode(g, slot, &gap) == ERR_OK && map_get(g->by_key, buf_bytes(&g->key)) != NULL) {
-		answer_soon(g, slot, ERR_OK);
-		return;
-	}
+	forget(g->letter_waits, slot);
+	forget(g->answers, slot);
 	enum err e = put_letter(g, slot, d, &ticket);
-	if (e == ERR_OK && wait_add(&g->letter_waits, slot, ticket) == NULL)
-		e = ERR_NOMEM;
-	if (e != ERR_OK) {
-		answer_soon(g, slot, e);
+	struct wait *w = e == ERR_OK ? wait_add(&g->letter_waits, slot, ticket) : NULL;
+	if (w == NULL) {
+		answer_soon(g, slot, e == ERR_OK ? ERR_NOMEM : e);
 		return;
 	}
+	w->asked_ms = loop_now_ms(g->link->loop);
 	log_event(loop_log(g->link->loop), LOG_WARN, "dead_letter",
 		  LOG_S("link", g->link->config->name), LOG_S("topic", slot->topic->source_name),
 		  LOG_I("partition", slot->p->index), LOG_I("offset", d->source_offset),
 		  LOG_S("error", err_name(d->error)), LOG_S("reason", d->detail),
 		  LOG_S("parked_in", topic_writer_topic(g->letters)));
-}
-
-static void forget(struct wait *list, const struct slot *slot)
-{
-	for (; list != NULL; list = list->next)
-		if (list->slot == slot)
-			list->slot = NULL;
 }
 
 void gaps_forget(struct gaps *g, struct slot *slot)
