@@ -55,6 +55,14 @@ static void on_timer(void *arg)
 		loop_defer(j->link->loop, &j->kick);
 }
 
+/* The link says what it waits for. */
+static void on_not_ready(void *arg, enum err e, const struct errmsg *why)
+{
+	struct journal *j = arg;
+	errmsg_set(&j->link->load_problem, e, "loading the run tables: %s: %s", j->topic,
+		   why->text);
+}
+
 static enum err journal_topic(struct journal *j)
 {
 	const struct link_config *c = j->link->config;
@@ -70,6 +78,8 @@ static enum err journal_topic(struct journal *j)
 		.settings = own_topic_compacted,
 		.settings_n = OWN_TOPIC_COMPACTED_N,
 		.timeout_ms = c->target->request_timeout_ms,
+		.refused = on_not_ready,
+		.arg = j,
 	};
 	e = own_topic_new(j->link->loop, &o, &j->own);
 	if (e == ERR_OK)

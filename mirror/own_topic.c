@@ -15,6 +15,7 @@ enum {
 	RETRY_MS = 5 * 1000,
 	WATCH_MS = 100, /* how soon to look whether the cluster has what was just made */
 	SETTINGS_MAX = 8,
+	REASON_MAX = 200,
 	PRODUCE_VERSION_NAMES = 12, /* the last one that names topics, not ids */
 };
 
@@ -30,7 +31,8 @@ struct own_topic {
 
 	bool wanted, asked, stopped;
 	uint64_t metadata; /* the client's version when it began to be wanted */
-	int64_t retry_ms;  /* monotonic: no creation before */
+	int64_t since_ms;  /* monotonic, when that was */
+	int64_t retry_ms;  /* monotonic: no creation, and no telling why not, before */
 	struct loop_timer *timer;
 	own_topic_done *ensured;
 	void *ensured_arg;
@@ -95,11 +97,17 @@ const char *own_topic_name(const struct own_topic *t)
 
 static void refused(struct own_topic *t, enum err e, struct bytes message)
 {
+	struct errmsg why;
+	if (message.n == 0)
+		message = bytes_str(err_text(e));
 	t->retry_ms = loop_now_ms(t->loop) + RETRY_MS;
 	log_event(loop_log(t->loop), LOG_WARN, "internal_topic_not_ready", LOG_S("link", t->o.link),
 		  LOG_S("cluster", client_name(t->o.client)), LOG_S("topic", t->name),
-		  LOG_S("error", err_name(e)),
-		  LOG_B("reason", message.n > 0 ? message : bytes_str(err_text(e))));
+		  LOG_S("error", err_name(e)), LOG_B("reason", message));
+	errmsg_set(&why, e, "not ready: %.*s",
+		   (int)(message.n < REASON_MAX ? message.n : REASON_MAX), (const char *)message.p);
+	if (t->o.refused != NULL)
+		t->o.refused(t->o.arg, e, &why);
 }
 
 static void on_created(void *arg, enum err e, const struct errmsg *why,
@@ -162,6 +170,21 @@ static bool is_missing(const struct own_topic *t, const struct client_topic *g)
 	return g->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
+/* It is there and cannot be used. Who may not see it stays so until somebody acts; what a cluster
+ * mends by itself is told when that takes long. */
+static void tell_unusable(struct own_topic *t, const struct client_topic *g)
+{
+	int64_t now = loop_now_ms(t->loop);
+	enum err e = g->error != ERR_OK ? g->error : ERR_NO_LEADER;
+	const char *text = "";
+	if (now < t->retry_ms || (err_retriable(e) && now < t->since_ms + RETRY_MS))
+		return;
+	if (e == ERR_KAFKA_TOPIC_AUTHORIZATION_FAILED)
+		text = "TOPIC_AUTHORIZATION_FAILED: this user needs Describe, Read and Write on "
+		       "it, and Create until it is there";
+	refused(t, e, bytes_str(text));
+}
+
 /* The next step towards a topic with a leader. */
 static void look(void *arg)
 {
@@ -177,10 +200,13 @@ static void look(void *arg)
 		t->ensured(t->ensured_arg, ERR_OK, &none);
 		return;
 	}
-	if (is_missing(t, g) && loop_now_ms(t->loop) >= t->retry_ms) {
+	bool missing = is_missing(t, g);
+	if (missing && loop_now_ms(t->loop) >= t->retry_ms) {
 		create(t);
 		return;
 	}
+	if (!missing && g != NULL)
+		tell_unusable(t, g);
 	client_metadata_refresh(t->o.client);
 	loop_timer_set(t->timer, WATCH_MS);
 }
@@ -199,8 +225,14 @@ void own_topic_ensure(struct own_topic *t, own_topic_done *done, void *arg)
 	t->ensured_arg = arg;
 	t->wanted = true;
 	t->metadata = client_metadata_version(t->o.client);
+	t->since_ms = loop_now_ms(t->loop);
 	if (!t->asked)
 		loop_timer_set(t->timer, 0);
+}
+
+void own_topic_leave(struct own_topic *t)
+{
+	t->wanted = false;
 }
 
 /* ---- writing ---- */

@@ -26,6 +26,10 @@ struct own_topic_options {
 	const struct own_topic_setting *settings; /* if it is made; borrowed */
 	size_t settings_n;
 	int64_t timeout_ms; /* of a request */
+	/* It cannot be made, seen or led: told every few seconds while own_topic_ensure waits, from
+	 * the loop. Logged already (internal_topic_not_ready). May be NULL. */
+	void (*refused)(void *arg, enum err e, const struct errmsg *why);
+	void *arg;
 };
 
 /* `e` ERR_OK, or why not, in words for an operator. */
@@ -47,9 +51,12 @@ void own_topic_free(struct own_topic *t);
 const char *own_topic_name(const struct own_topic *t);
 
 /* Make it if it is not there, and wait until it has a leader. `done` comes once, from the loop;
- * until then refusals are logged (internal_topic_not_ready) and tried again, for ever. A second
- * call before `done` replaces it. */
+ * until then refusals are told and tried again, for ever. A second call before `done` replaces it.
+ */
 void own_topic_ensure(struct own_topic *t, own_topic_done *done, void *arg);
+
+/* Wait no more: `done` does not come. Also from inside `refused`. */
+void own_topic_leave(struct own_topic *t);
 
 /* The client applied new metadata: go on at once. Optional, it looks by itself ten times a second
  * while it waits. */

@@ -29,6 +29,13 @@ struct topic_writer {
 
 static void work(void *arg);
 
+static void on_not_made(void *arg, enum err e, const struct errmsg *why)
+{
+	struct topic_writer *w = arg;
+	if (w->o.refused != NULL)
+		w->o.refused(w->o.arg, e, why);
+}
+
 enum err topic_writer_new(struct loop *l, const struct topic_writer_options *o,
 			  struct topic_writer **out)
 {
@@ -37,10 +44,12 @@ enum err topic_writer_new(struct loop *l, const struct topic_writer_options *o,
 		return ERR_NOMEM;
 	w->loop = l;
 	w->o = *o;
+	w->o.topic.refused = on_not_made;
+	w->o.topic.arg = w;
 	batch_builder_init(&w->builder, CODEC_NONE, o->batch_bytes);
 	buf_init(&w->batch, o->batch_bytes + BATCH_HEAD);
 	w->timer = loop_timer_new(l, work, w);
-	enum err e = w->timer == NULL ? ERR_NOMEM : own_topic_new(l, &o->topic, &w->topic);
+	enum err e = w->timer == NULL ? ERR_NOMEM : own_topic_new(l, &w->o.topic, &w->topic);
 	if (e != ERR_OK) {
 		topic_writer_free(w);
 		return e;
@@ -175,8 +184,12 @@ bool topic_writer_idle(const struct topic_writer *w)
 void topic_writer_drop(struct topic_writer *w)
 {
 	batch_builder_clear(&w->builder);
-	if (!w->sent)
-		buf_clear(&w->batch);
+	if (w->sent)
+		return;
+	buf_clear(&w->batch);
+	if (w->busy)
+		own_topic_leave(w->topic);
+	w->busy = false;
 }
 
 const char *topic_writer_topic(const struct topic_writer *w)

@@ -16,16 +16,16 @@
 struct topic_writer;
 
 struct topic_writer_options {
-	struct own_topic_options topic;
+	struct own_topic_options topic; /* but for `refused` */
 	/* Bytes of records in one batch, and as many may wait beside the batch under way. A record
 	 * that is larger than that is refused (ERR_LIMIT). */
 	size_t batch_bytes;
 	int64_t linger_ms; /* how long the first record waits for others; 0: the end of the turn */
 	/* All records up to this ticket are in the log for good. From the loop; may be NULL. */
 	void (*stored)(void *arg, uint64_t ticket);
-	/* The batch under way was refused, or could not be sent; it is tried again with back-off.
-	 * Logged already (internal_topic_not_written). May be NULL. topic_writer_drop may be
-	 * called. */
+	/* The batch under way was refused, or could not be sent, or the topic cannot be made; it is
+	 * tried again with back-off. Logged already (internal_topic_not_written, _not_ready). May
+	 * be NULL. topic_writer_drop may be called. */
 	void (*refused)(void *arg, enum err e, const struct errmsg *why);
 	void *arg;
 };

@@ -1,0 +1,476 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Gap records and dead letters of a whole link between scripted brokers: what is durable before
+ * copying goes on, what a partition says while it cannot be written, what is read back, and what
+ * becomes of records that are not ours. P1 to P5.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "lib/wire/records.h"
+#include "mirror/gaps.h"
+#include "tests/unit/mirror/model.h"
+
+enum {
+	STEP_MS = 20,
+	LONG_MS = 200,
+	UNKNOWN_TOPIC = 3,
+	MESSAGE_TOO_LARGE = 10,
+	TOPIC_AUTHORIZATION_FAILED = 29,
+	POLICY_VIOLATION = 44,
+	FOR_EVER = 1 << 30,
+	BAD = 3, /* the record of "t" that the target refuses, by its number */
+};
+
+static const char GAPS[] = "east.gaps.internal";
+static const char LETTERS[] = "east.dead-letters.internal";
+
+struct rig {
+	struct pair p; /* first: the waiting functions get a pair */
+	const char *line, *reason;
+	/* What goes wrong at the target. */
+	const char *not_made; /* a topic that cannot be created */
+	int not_made_times;
+	const char *not_seen; /* a topic that this user may not see */
+	bool refuses_bad;
+	int silent;        /* so many writes of gap records get no answer, */
+	int good;          /* then so many are taken, */
+	int refused;       /* then so many are refused */
+	int letters_wrong; /* so many letters are refused with `error` */
+	int16_t error;
+};
+
+/* ---- the brokers ---- */
+
+/* Is record BAD in the batch? The values are numbers (model_append). */
+static bool has_bad(struct bytes batch)
+{
+	struct batch_walk walk = {.left = batch};
+	struct batch_head h;
+	struct bytes whole;
+	struct errmsg why;
+	bool found = false;
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
+		struct records_reader *rr;
+		struct record x;
+		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
+		while (records_reader_next(rr, &x))
+			found = found || (x.value.n == 8 && be64_get(x.value.p) == BAD);
+		records_reader_free(rr);
+	}
+	return found;
+}
+
+static enum scripted_act on_produce(void *arg, struct scripted_request *q, void *answer)
+{
+	struct rig *r = arg;
+	const struct produce_request *m = q->msg;
+	struct produce_response *a = answer;
+	int16_t *error = &a->responses[0].partition_responses[0].error_code;
+	if (bytes_eq_str(m->topic_data[0].name, GAPS)) {
+		if (r->silent > 0 && r->silent-- > 0)
+			return SCRIPTED_SILENT;
+		if (r->good > 0)
+			r->good--;
+		else if (r->refused > 0 && r->refused-- > 0)
+			*error = POLICY_VIOLATION;
+	} else if (bytes_eq_str(m->topic_data[0].name, LETTERS)) {
+		if (r->letters_wrong > 0 && r->letters_wrong-- > 0)
+			*error = r->error;
+	} else if (bytes_eq_str(m->topic_data[0].name, "east.t") && r->refuses_bad &&
+		   has_bad(m->topic_data[0].partition_data[0].records.data)) {
+		*error = MESSAGE_TOO_LARGE;
+	}
+	return SCRIPTED_ANSWER;
+}
+
+static enum scripted_act on_create(void *arg, struct scripted_request *q, void *answer)
+{
+	struct rig *r = arg;
+	struct create_topics_response *a = answer;
+	(void)q;
+	if (r->not_made == NULL || !bytes_eq_str(a->topics[0].name, r->not_made) ||
+	    r->not_made_times-- <= 0)
+		return SCRIPTED_ANSWER;
+	a->topics[0].error_code = POLICY_VIOLATION;
+	a->topics[0].error_message = bytes_str("not on a Monday");
+	return SCRIPTED_ANSWER;
+}
+
+static enum scripted_act on_metadata(void *arg, struct scripted_request *q, void *answer)
+{
+	struct rig *r = arg;
+	struct metadata_response *a = answer;
+	(void)q;
+	for (int32_t i = 0; i < a->topics_n; i++)
+		if (r->not_seen != NULL && bytes_eq_str(a->topics[i].name, r->not_seen)) {
+			a->topics[i].error_code = TOPIC_AUTHORIZATION_FAILED;
+			a->topics[i].partitions_n = 0;
+		}
+	return SCRIPTED_ANSWER;
+}
+
+/* ---- the rig ---- */
+
+static void rig_init(struct rig *r)
+{
+	*r = (struct rig){.line = NULL};
+	pair_init(&r->p, 1);
+	r->p.config.on[ON_DATA_LOSS] = r->p.config.on[ON_REFUSED] = true;
+	model_twist(&r->p.target, WIRE_API_PRODUCE, on_produce, r);
+	model_twist(&r->p.target, WIRE_API_CREATE_TOPICS, on_create, r);
+	model_twist(&r->p.target, WIRE_API_METADATA, on_metadata, r);
+}
+
+static void rig_start(struct rig *r)
+{
+	pair_start(&r->p);
+	pair_wait(&r->p, pair_copied, STEP_MS);
+}
+
+static void rig_fini(struct rig *r)
+{
+	pair_stop(&r->p);
+	pair_fini(&r->p);
+}
+
+static void hold(struct rig *r, bool on)
+{
+	size_t n;
+	assert_int_equal(link_hold(r->p.link, NULL, -1, on ? "a test" : NULL, &n), ERR_OK);
+}
+
+/* The source loses all below `start` while the link cannot look. */
+static void lose(struct rig *r, int64_t start)
+{
+	hold(r, true);
+	while (model_topic(&r->p.source, "t")->parts[0].end < start + 5)
+		model_append(&r->p.source, "t", 0, 5);
+	model_topic(&r->p.source, "t")->parts[0].start = start;
+	hold(r, false);
+}
+
+static bool is_logged(struct pair *p)
+{
+	return pair_logged(p, ((struct rig *)p)->line) > 0;
+}
+
+static void wait_logged(struct rig *r, const char *line, int64_t step_ms)
+{
+	r->line = line;
+	pair_wait(&r->p, is_logged, step_ms);
+}
+
+static bool has_reason(struct pair *p)
+{
+	return strstr(pair_partition(p)->reason.text, ((struct rig *)p)->reason) != NULL;
+}
+
+static void wait_reason(struct rig *r, const char *reason, int64_t step_ms)
+{
+	r->reason = reason;
+	pair_wait(&r->p, has_reason, step_ms);
+}
+
+static void turn(struct rig *r, int n)
+{
+	for (int i = 0; i < n; i++) {
+		loop_turn(r->p.loop, 2);
+		r->p.skew_ms += STEP_MS;
+	}
+}
+
+static int64_t end_of(struct rig *r, const char *topic)
+{
+	const struct model_topic *t = model_topic(&r->p.target, topic);
+	return t == NULL ? 0 : t->parts[0].end;
+}
+
+static void assert_gap(struct rig *r, size_t i, const char *part)
+{
+	struct bytes value = gaps_at(r->p.link->gaps, i);
+	char text[GAP_VALUE_MAX + 1];
+	snprintf(text, sizeof text, "%.*s", (int)value.n, (const char *)value.p);
+	if (strstr(text, part) == NULL)
+		fail_msg("%s is not in %s", part, text);
+}
+
+/* ---- gap records ---- */
+
+static void recorded_and_read_back(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	assert_true(gaps_loaded(r.p.link->gaps));
+	lose(&r, 15);
+	wait_logged(&r,
+		    "event=gap_recorded link=east->west topic=t partition=0 cause=DATA_LOSS "
+		    "source_first=10 source_last=14 count=5",
+		    STEP_MS);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	assert_int_equal(pair_partition(&r.p)->counters.gaps[ON_DATA_LOSS], 1);
+	assert_int_equal(end_of(&r, GAPS), 1);
+	assert_int_equal(gaps_count(r.p.link->gaps), 1);
+	pair_stop(&r.p);
+	/* Somebody else's words are kept as they are (the API leaves out what is no JSON); what is
+	 * no object at all is not. */
+	model_append_pair(&r.p.target, GAPS, bytes_str("x"), bytes_str("{\"topic\":\"t\"}"));
+	model_append_pair(&r.p.target, GAPS, bytes_str("y"), bytes_str("no JSON"));
+	model_append_pair(&r.p.target, GAPS, bytes_str("x"), bytes_str("{\"topic\":\"u\"}"));
+	rig_start(&r);
+	assert_true(gaps_loaded(r.p.link->gaps));
+	assert_false(gaps_more(r.p.link->gaps));
+	assert_int_equal(gaps_count(r.p.link->gaps), 2);
+	assert_gap(&r, 0, "\"source_last\":14");
+	assert_gap(&r, 1, "{\"topic\":\"u\"}"); /* of equal keys the last */
+	rig_fini(&r);
+}
+
+/* Nothing is copied before the record is durable, and the partition says why. */
+static void record_refused(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refused = FOR_EVER;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	lose(&r, 15);
+	wait_reason(&r, "the gap record cannot be written: east.gaps.internal: ", STEP_MS);
+	turn(&r, 200);
+	assert_int_equal(pair_partition(&r.p)->state, STATE_DATA_LOSS);
+	assert_int_equal(end_of(&r, "east.t"), 10);
+	r.refused = 0;
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	assert_int_equal(gaps_count(r.p.link->gaps), 1);
+	rig_fini(&r);
+}
+
+static void topic_not_made(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.not_made = GAPS;
+	r.not_made_times = 3;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	lose(&r, 15);
+	wait_reason(&r,
+		    "the gap record cannot be written: east.gaps.internal: not ready: not on a "
+		    "Monday",
+		    STEP_MS);
+	assert_int_equal(end_of(&r, "east.t"), 10);
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	rig_fini(&r);
+}
+
+/* Kafka does not say whether a topic is there that the user may not see. */
+static void topic_not_seen(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.not_seen = GAPS;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	lose(&r, 15);
+	wait_logged(&r,
+		    "event=internal_topic_not_ready link=east->west cluster=west "
+		    "topic=east.gaps.internal error=KAFKA_TOPIC_AUTHORIZATION_FAILED",
+		    STEP_MS);
+	wait_reason(&r,
+		    "the gap record cannot be written: east.gaps.internal: not ready: "
+		    "TOPIC_AUTHORIZATION_FAILED: this user needs ",
+		    STEP_MS);
+	assert_int_equal(end_of(&r, "east.t"), 10);
+	r.not_seen = NULL;
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	rig_fini(&r);
+}
+
+static bool no_answer_given(struct pair *p)
+{
+	return ((struct rig *)p)->silent == 0;
+}
+
+/* A record that was on its way when the partition was held says nothing of the one that comes
+ * after. */
+static void an_older_answer_does_not_count(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.silent = r.good = 1;
+	r.refused = FOR_EVER;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	lose(&r, 15);
+	pair_wait(&r.p, no_answer_given, 0);
+	assert_int_equal(pair_partition(&r.p)->phase, PHASE_RECORD);
+	lose(&r, 25);
+	wait_reason(&r, "source offsets 10 to 24", 0);
+	/* The first is answered at the second try, the second is refused. */
+	r.line = "event=internal_topic_not_written link=east->west topic=east.gaps.internal "
+		 "error=KAFKA_POLICY_VIOLATION";
+	pair_wait(&r.p, is_logged, LONG_MS);
+	turn(&r, 100);
+	assert_int_equal(end_of(&r, GAPS), 1);
+	assert_int_equal(pair_partition(&r.p)->phase, PHASE_RECORD);
+	assert_int_equal(end_of(&r, "east.t"), 10);
+	assert_int_equal(pair_partition(&r.p)->counters.gaps[ON_DATA_LOSS], 0);
+	r.refused = 0;
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	assert_int_equal(gaps_count(r.p.link->gaps), 1);
+	assert_gap(&r, 0, "\"source_last\":24");
+	rig_fini(&r);
+}
+
+/* ---- dead letters ---- */
+
+static void assert_letter(struct rig *r, int n, const char *offset)
+{
+	const struct model_topic *t = model_topic(&r->p.target, LETTERS);
+	struct batch_walk walk = {.left = buf_bytes(&t->parts[0].bytes)};
+	struct batch_head h;
+	struct bytes whole;
+	struct errmsg why;
+	int seen = 0;
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
+		struct records_reader *rr;
+		struct record x;
+		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
+		while (records_reader_next(rr, &x)) {
+			char headers[1024];
+			size_t n_shown = 0;
+			assert_int_equal(be64_get(x.value.p), BAD);
+			assert_int_equal(x.headers_n, 7);
+			for (size_t i = 0; i < x.headers.n && n_shown < sizeof headers - 1; i++)
+				if (x.headers.p[i] >= ' ')
+					headers[n_shown++] = (char)x.headers.p[i];
+			headers[n_shown] = '\0';
+			if (strstr(headers, offset) == NULL)
+				fail_msg("%s is not in %s", offset, headers);
+			seen++;
+		}
+		records_reader_free(rr);
+	}
+	assert_int_equal(seen, n);
+}
+
+static void parked(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refuses_bad = true;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	assert_int_equal(end_of(&r, "east.t"), 9);
+	assert_letter(&r, 1, "farshore.offset3");
+	assert_int_equal(gaps_count(r.p.link->gaps), 1);
+	assert_gap(&r, 0, "\"error\":\"KAFKA_MESSAGE_TOO_LARGE\"");
+	assert_int_equal(pair_partition(&r.p)->counters.dead_letters, 1);
+	assert_int_equal(pair_logged(&r.p, "event=dead_letter link=east->west topic=t partition=0 "
+					   "offset=3"),
+			 1);
+	rig_fini(&r);
+}
+
+/* The gap record of a letter proves nothing once the offset holds another record. */
+static void parked_again_when_it_is_another(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refuses_bad = true;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	assert_letter(&r, 1, "farshore.offset3");
+	pair_stop(&r.p);
+	/* Both topics are made anew (there are no topic ids to tell), with as many records. */
+	struct model_topic *t = model_topic(&r.p.target, "east.t");
+	buf_clear(&t->parts[0].bytes);
+	t->parts[0].end = 0;
+	rig_start(&r);
+	assert_int_equal(end_of(&r, "east.t"), 9);
+	assert_letter(&r, 2, "farshore.offset3");
+	rig_fini(&r);
+}
+
+static void letter_refused(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refuses_bad = true;
+	r.letters_wrong = 1;
+	r.error = MESSAGE_TOO_LARGE;
+	model_append(&r.p.source, "t", 0, 10);
+	pair_start(&r.p);
+	wait_logged(&r, "and it cannot be parked: east.dead-letters.internal: ", STEP_MS);
+	assert_int_equal(pair_partition(&r.p)->state, STATE_REFUSED);
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	assert_letter(&r, 1, "farshore.offset3");
+	rig_fini(&r);
+}
+
+/* What passes by itself is not made a matter of 30 s. */
+static void letter_refused_for_a_moment(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refuses_bad = true;
+	r.letters_wrong = 1;
+	r.error = UNKNOWN_TOPIC;
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	assert_letter(&r, 1, "farshore.offset3");
+	assert_int_equal(pair_logged(&r.p, "and it cannot be parked"), 0);
+	rig_fini(&r);
+}
+
+static void letters_topic_not_made(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.refuses_bad = true;
+	r.not_made = LETTERS;
+	r.not_made_times = 1;
+	model_append(&r.p.source, "t", 0, 10);
+	pair_start(&r.p);
+	wait_logged(&r,
+		    "and it cannot be parked: east.dead-letters.internal: not ready: not on a "
+		    "Monday",
+		    STEP_MS);
+	assert_int_equal(end_of(&r, "east.t"), 3);
+	pair_wait(&r.p, pair_copied, LONG_MS);
+	assert_letter(&r, 1, "farshore.offset3");
+	rig_fini(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(recorded_and_read_back),
+		cmocka_unit_test(record_refused),
+		cmocka_unit_test(topic_not_made),
+		cmocka_unit_test(topic_not_seen),
+		cmocka_unit_test(an_older_answer_does_not_count),
+		cmocka_unit_test(parked),
+		cmocka_unit_test(parked_again_when_it_is_another),
+		cmocka_unit_test(letter_refused),
+		cmocka_unit_test(letter_refused_for_a_moment),
+		cmocka_unit_test(letters_topic_not_made),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
