@@ -172,11 +172,11 @@ static void load_again(struct checkpoints *c, enum err e, const char *why)
 	loop_timer_set(c->timer, RETRY_MS);
 }
 
-static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
+static void on_read(void *arg, enum err e, const struct target_records *r)
 {
 	struct checkpoints *c = arg;
 	struct errmsg why = {""};
-	struct batch_walk w = {.left = records};
+	struct batch_walk w = {.left = r->records};
 	struct batch_head h;
 	struct bytes whole;
 	int64_t began = c->read_at;
@@ -187,11 +187,12 @@ static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
 			e = take_batch(c, whole, &why);
 		c->read_at = batch_last_offset(&h) + 1;
 	}
+	bool deleted = e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && r->start > began;
 	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE)
-		c->read_at = 0; /* the topic was made again */
-	if (e == ERR_OK && c->read_at >= end)
+		c->read_at = deleted ? r->start : 0; /* else the topic was made again */
+	if (e == ERR_OK && c->read_at >= r->end)
 		load_end(c);
-	else if (e == ERR_OK && c->read_at > began)
+	else if (deleted || (e == ERR_OK && c->read_at > began))
 		look(c);
 	else
 		load_again(c, e == ERR_OK ? ERR_MALFORMED : e,

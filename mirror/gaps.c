@@ -27,6 +27,7 @@ enum {
 	READ_DECODE_BYTES = 8 << 20,
 	READ_RECORDS = 50000, /* how far back the records are read at the start */
 	READ_RETRY_MS = 5000,
+	LOOK_MS = 1000, /* while it has no leader */
 	NOMEM_RETRY_MS = 1000,
 	PATIENCE_MS = 3000, /* before a partition shows that its record is not written */
 	HEADERS = 7,
@@ -61,7 +62,7 @@ struct gaps {
 	struct map *by_key; /* key -> struct known */
 	bool more;
 
-	bool loaded, reading;
+	bool loaded, reading, skipped;
 	int64_t read_at;
 	struct loop_timer *retry;
 	struct buf key, value;
@@ -190,12 +191,43 @@ static void read_failed(struct gaps *g, enum err e, const struct errmsg *why)
 {
 	log_event(loop_log(g->link->loop), LOG_WARN, "gap_records_not_read",
 		  LOG_S("link", g->link->config->name),
-		  LOG_S("topic", topic_writer_topic(g->records)), LOG_S("error", err_name(e)),
+		  LOG_S("topic", topic_writer_topic(g->records)), LOG_I("offset", g->read_at),
+		  LOG_S("error", err_name(e)),
 		  LOG_S("reason", why->text[0] != '\0' ? why->text : err_text(e)));
-	loop_timer_set(g->retry, READ_RETRY_MS);
 }
 
-static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
+/* Those of a batch; what cannot be read is told, and passed over. ERR_NOMEM. */
+static enum err take_batch(struct gaps *g, struct bytes whole, const struct batch_head *h)
+{
+	struct errmsg why = {""};
+	if ((h->attributes & BATCH_CONTROL) || h->count == 0)
+		return ERR_OK;
+	enum err e = keep_batch(g, whole, &why);
+	if (e == ERR_OK || e == ERR_NOMEM)
+		return e;
+	read_failed(g, e, &why);
+	g->more = true;
+	return ERR_OK;
+}
+
+static enum err take_batches(struct gaps *g, const struct target_records *r, struct errmsg *why)
+{
+	int64_t began = g->read_at;
+	struct batch_walk w = {.left = r->records};
+	struct batch_head h;
+	struct bytes whole;
+	enum err e = ERR_OK;
+	while (e == ERR_OK && batch_walk_next(&w, &h, &whole, why) == BATCH_WALK_BATCH) {
+		if (batch_last_offset(&h) < g->read_at)
+			continue;
+		e = take_batch(g, whole, &h);
+		if (e == ERR_OK)
+			g->read_at = batch_last_offset(&h) + 1;
+	}
+	return e == ERR_OK && g->read_at < r->end && g->read_at == began ? ERR_MALFORMED : e;
+}
+
+static void on_read(void *arg, enum err e, const struct target_records *r)
 {
 	struct gaps *g = arg;
 	struct errmsg why = {""};
@@ -203,35 +235,28 @@ static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
 	g->link->calls--;
 	if (g->link->stopping)
 		return;
-	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && g->read_at == 0) {
-		/* Somebody deleted the oldest of them. */
+	bool deleted = e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && r->start > g->read_at;
+	bool skip = e == ERR_OK && !g->skipped && r->end - g->read_at > READ_RECORDS;
+	if (deleted || skip) {
 		g->more = true;
-		g->loaded = true;
-		return;
-	}
-	if (e == ERR_OK && g->read_at == 0 && end > READ_RECORDS) {
-		g->more = true;
-		g->read_at = end - READ_RECORDS;
+		g->skipped = g->skipped || skip;
+		g->read_at = deleted ? r->start : r->end - READ_RECORDS;
 		read_on(g);
 		return;
 	}
-	int64_t began = g->read_at;
-	struct batch_walk w = {.left = records};
-	struct batch_head h;
-	struct bytes whole;
-	while (e == ERR_OK && batch_walk_next(&w, &h, &whole, &why) == BATCH_WALK_BATCH) {
-		if (!(h.attributes & BATCH_CONTROL) && h.count > 0)
-			e = keep_batch(g, whole, &why);
-		g->read_at = batch_last_offset(&h) + 1;
-	}
-	if (e == ERR_OK && g->read_at < end && g->read_at == began)
-		e = ERR_MALFORMED;
-	if (e != ERR_OK)
+	if (e == ERR_OK)
+		e = take_batches(g, r, &why);
+	if (e != ERR_OK) {
 		read_failed(g, e, &why);
-	else if (g->read_at >= end)
+		if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE)
+			g->read_at = 0; /* the topic was made again */
+		client_metadata_refresh(g->link->target_client);
+		loop_timer_set(g->retry, READ_RETRY_MS);
+	} else if (g->read_at >= r->end) {
 		g->loaded = true;
-	else
+	} else {
 		read_on(g);
+	}
 }
 
 static void read_on(void *arg)
@@ -239,6 +264,17 @@ static void read_on(void *arg)
 	struct gaps *g = arg;
 	if (g->loaded || g->reading || g->link->stopping)
 		return;
+	const struct client_topic *t =
+		client_topic(g->link->target_client, topic_writer_topic(g->records));
+	if (t != NULL && t->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION) {
+		g->loaded = true; /* nothing was ever recorded */
+		return;
+	}
+	if (t == NULL || t->error != ERR_OK || t->partitions_n == 0 ||
+	    t->partitions[0].leader < 0) {
+		loop_timer_set(g->retry, LOOK_MS);
+		return;
+	}
 	if (target_read(g->link->target_client, topic_writer_topic(g->records), 0, g->read_at,
 			on_read, g) != ERR_OK) {
 		loop_timer_set(g->retry, READ_RETRY_MS);
@@ -252,13 +288,7 @@ void gaps_on_metadata(struct gaps *g)
 {
 	topic_writer_on_metadata(g->records);
 	topic_writer_on_metadata(g->letters);
-	const struct client_topic *t =
-		client_topic(g->link->target_client, topic_writer_topic(g->records));
-	if (g->loaded || g->reading || t == NULL || loop_timer_armed(g->retry))
-		return;
-	if (t->error == ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION)
-		g->loaded = true; /* nothing was ever recorded */
-	else if (t->error == ERR_OK && t->partitions_n > 0 && t->partitions[0].leader >= 0)
+	if (!loop_timer_armed(g->retry))
 		read_on(g);
 }
 

@@ -161,7 +161,30 @@ static void on_lost(void *arg, const struct run_store_lost *lost)
 static void read_on(struct journal *j);
 static void find_producer(struct journal *j);
 
-static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
+/*
+ * The topic begins at `start`: retention or a person deleted its oldest records. A partition whose
+ * table is gone with them stops when it finds its target filled. Not so where others write there,
+ * too: it would copy everything once more.
+ */
+static void lost_its_beginning(struct journal *j, int64_t start)
+{
+	static const char cause[] =
+		"its oldest records were deleted; it must be compacted (cleanup.policy=compact), "
+		"and its records be left alone";
+	if (j->link->config->two_way) {
+		load_failed(j, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
+			    "its oldest records were deleted; without them a link that copies both "
+			    "ways cannot know what is copied already: delete it to begin again");
+		return;
+	}
+	log_event(loop_log(j->link->loop), LOG_WARN, "run_tables_cut",
+		  LOG_S("link", j->link->config->name), LOG_S("stored_in", j->topic),
+		  LOG_I("begins_at", start), LOG_S("reason", cause));
+	j->read_at = start;
+	read_on(j);
+}
+
+static void on_read(void *arg, enum err e, const struct target_records *r)
 {
 	struct journal *j = arg;
 	j->link->calls--;
@@ -169,11 +192,15 @@ static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
 		return;
 	int64_t began = j->read_at;
 	struct errmsg why = {""};
+	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && r->start > began) {
+		lost_its_beginning(j, r->start);
+		return;
+	}
 	if (e == ERR_OK)
-		e = run_store_apply_records(j->store, records, &j->read_at, &why);
+		e = run_store_apply_records(j->store, r->records, &j->read_at, &why);
 	if (e != ERR_OK)
 		load_failed(j, e, why.text[0] != '\0' ? why.text : "reading it");
-	else if (j->read_at >= end)
+	else if (j->read_at >= r->end)
 		find_producer(j);
 	else if (j->read_at > began)
 		read_on(j);

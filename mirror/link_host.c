@@ -121,11 +121,11 @@ static void host_rebatch(void *ctx, struct partition *p, struct rebatch_task *ta
 	rebatch_task_start(task, loop_pool(k->loop));
 }
 
-static void on_target_read(void *arg, enum err e, struct bytes records, int64_t end)
+static void on_target_read(void *arg, enum err e, const struct target_records *r)
 {
 	struct slot *slot = arg;
 	slot->topic->link->calls--;
-	partition_on_target_read(slot->p, e, records, end);
+	partition_on_target_read(slot->p, e, r->records, r->end);
 }
 
 static bool host_read_target(void *ctx, struct partition *p, int64_t offset)

@@ -175,13 +175,15 @@ static enum err begin(struct reverse *r)
 	return ERR_OK;
 }
 
-static void begin_again(struct reverse *r, const char *what)
+static void begin_again(struct reverse *r, enum err why, const char *what)
 {
 	log_event(loop_log(r->loop), LOG_WARN, "reverse_table_read_again", LOG_S("link", r->link),
 		  LOG_S("stored_in", r->topic), LOG_S("reason", what));
 	enum err e = begin(r);
 	if (e != ERR_OK)
 		problem(r, e, err_text(e));
+	else if (why != ERR_OK)
+		problem(r, why, what);
 	again_soon(r);
 }
 
@@ -201,12 +203,15 @@ static void on_result(void *part_arg, const struct fetch_result *f)
 	struct reverse *r = part_arg;
 	struct errmsg why = {""};
 	if (f->error == ERR_KAFKA_OFFSET_OUT_OF_RANGE) {
-		begin_again(r, "the topic lost records");
+		/* While it does not begin at 0 it may lack what nobody can do without. */
+		begin_again(r, f->error,
+			    "it lost records; if its oldest were deleted (it must be compacted), "
+			    "the other link has to begin again with a new one");
 		return;
 	}
 	enum err e = f->error != ERR_OK ? f->error : apply(r, f->records, &why);
 	if (e == ERR_NOMEM) {
-		begin_again(r, "out of memory");
+		begin_again(r, ERR_OK, "out of memory");
 		return;
 	}
 	if (e != ERR_OK) {
@@ -283,7 +288,7 @@ static void go(struct reverse *r)
 	bool made_again = !uuid_is_zero(&r->topic_id) && !uuid_eq(&r->topic_id, &t->id);
 	r->topic_id = t->id;
 	if (made_again)
-		begin_again(r, "the topic was deleted and made again");
+		begin_again(r, ERR_OK, "the topic was deleted and made again");
 	else
 		follow(r, t);
 }

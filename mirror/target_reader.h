@@ -6,26 +6,25 @@
 
 #include "lib/client/client.h"
 
-/* One Fetch from `offset`. `done` comes once, from the loop: the record set (borrowed; whole
- * batches, perhaps a cut one at the end) and the partition's high watermark. ERR_NOMEM: `done` will
- * not come. */
-enum err target_read(struct client *c, const char *topic, int32_t partition, int64_t offset,
-		     void (*done)(void *arg, enum err e, struct bytes records, int64_t end),
-		     void *arg) ERR_MUST_USE;
-
-/* What a read of committed records gave; borrowed. */
+/* What a read gave; borrowed. */
 struct target_records {
-	struct bytes records; /* those of aborted transactions are among them */
+	struct bytes records; /* whole batches, perhaps a cut one at the end */
+	/* Of a committed read: those of aborted transactions are among the records. */
 	const struct fetch_response_aborted_transaction *aborted;
 	int32_t aborted_n;
 	int64_t start, stable, end; /* log start, last stable offset, high watermark; -1 unknown */
 };
 
-/* The same with read_committed: records end at the last stable offset. `r` is set with an error,
- * too; then all it may hold is `start`. */
+/* `r` is set with an error, too; then all it holds is, with ERR_KAFKA_OFFSET_OUT_OF_RANGE, the
+ * log's `start`. */
+typedef void target_read_done(void *arg, enum err e, const struct target_records *r);
+
+/* One Fetch from `offset`. `done` comes once, from the loop. ERR_NOMEM: it will not come. */
+enum err target_read(struct client *c, const char *topic, int32_t partition, int64_t offset,
+		     target_read_done *done, void *arg) ERR_MUST_USE;
+
+/* The same with read_committed: records end at the last stable offset. */
 enum err target_read_committed(struct client *c, const char *topic, int32_t partition,
-			       int64_t offset,
-			       void (*done)(void *arg, enum err e, const struct target_records *r),
-			       void *arg) ERR_MUST_USE;
+			       int64_t offset, target_read_done *done, void *arg) ERR_MUST_USE;
 
 #endif

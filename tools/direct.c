@@ -198,15 +198,22 @@ static void on_lost(void *arg, const struct run_store_lost *lost)
 		d->lost++;
 }
 
-static void on_read(void *arg, enum err e, struct bytes records, int64_t end)
+static void on_read(void *arg, enum err e, const struct target_records *r)
 {
 	struct direct *d = arg;
 	int64_t began = d->read_at;
 	struct errmsg why = {""};
-	d->read_end = end;
+	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && r->start > began) {
+		/* The oldest records are gone: the rest is what there is. */
+		d->read_at = r->start;
+		d->lost++;
+		ask_end(&d->ask, ERR_OK, NULL);
+		return;
+	}
+	d->read_end = r->end;
 	if (e == ERR_OK)
-		e = run_store_apply_records(d->store, records, &d->read_at, &why);
-	if (e == ERR_OK && d->read_at == began && d->read_at < end)
+		e = run_store_apply_records(d->store, r->records, &d->read_at, &why);
+	if (e == ERR_OK && d->read_at == began && d->read_at < r->end)
 		e = errmsg_set(&why, ERR_MALFORMED, "no whole batch at offset %" PRId64, began);
 	ask_end(&d->ask, e, &why);
 }

@@ -17,6 +17,7 @@
 
 enum {
 	NODE = 1,
+	OFFSET_OUT_OF_RANGE = 1,
 	UNKNOWN_TOPIC = 3,
 	FETCH_POLL_MS = 5,
 	MEMORY_BYTES = 16 << 20,
@@ -357,12 +358,16 @@ static bool fetch_part(struct model *m, struct bytes topic,
 		to->error_code = UNKNOWN_TOPIC;
 		return true;
 	}
+	if (from->fetch_offset < l->start || from->fetch_offset > l->end) {
+		/* Kafka says nothing more of the log then. */
+		to->error_code = OFFSET_OUT_OF_RANGE;
+		to->high_watermark = to->last_stable_offset = to->log_start_offset = -1;
+		return true;
+	}
 	to->high_watermark = to->last_stable_offset = l->end;
 	to->log_start_offset = l->start;
-	to->error_code = from->fetch_offset < l->start || from->fetch_offset > l->end ? 1 : 0;
-	if (to->error_code == 0)
-		to->records.data = log_read(l, from->fetch_offset);
-	return to->error_code != 0 || to->records.data.n > 0;
+	to->records.data = log_read(l, from->fetch_offset);
+	return to->records.data.n > 0;
 }
 
 /* Without sessions, so each request names what it wants. */

@@ -233,6 +233,39 @@ static void recorded_and_read_back(void **state)
 	rig_fini(&r);
 }
 
+/* The oldest records are gone; another cannot be read. */
+static void read_what_is_left(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct model_topic *t;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	rig_start(&r);
+	pair_stop(&r.p);
+	model_make(&r.p.target, GAPS);
+	t = model_topic(&r.p.target, GAPS);
+	for (int i = 0; i < 4; i++) {
+		char key[8];
+		size_t at = t->parts[0].bytes.len;
+		snprintf(key, sizeof key, "%d", i);
+		model_append_pair(&r.p.target, GAPS, bytes_str(key),
+				  bytes_str("{\"topic\":\"t\"}"));
+		if (i == 2) /* a codec that there is not */
+			t->parts[0].bytes.p[at + 22] = 7;
+	}
+	t->parts[0].start = 1;
+	rig_start(&r);
+	turn(&r, 50);
+	assert_true(gaps_loaded(r.p.link->gaps));
+	assert_true(gaps_more(r.p.link->gaps));
+	assert_int_equal(gaps_count(r.p.link->gaps), 2);
+	assert_int_equal(pair_logged(&r.p, "event=gap_records_not_read link=east->west "
+					   "topic=east.gaps.internal offset=2 "),
+			 1);
+	rig_fini(&r);
+}
+
 /* Nothing is copied before the record is durable, and the partition says why. */
 static void record_refused(void **state)
 {
@@ -462,6 +495,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(recorded_and_read_back),
+		cmocka_unit_test(read_what_is_left),
 		cmocka_unit_test(record_refused),
 		cmocka_unit_test(topic_not_made),
 		cmocka_unit_test(topic_not_seen),

@@ -155,6 +155,48 @@ static void test_restart(void **state)
 	end(&p);
 }
 
+/* The run tables' topic was not compacted, and its oldest records are deleted: what it still holds
+ * counts. */
+static void test_restart_with_cut_tables(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, 1);
+	model_append(&p.source, "t", 0, 10);
+	pair_start(&p);
+	wait_copied(&p);
+	pair_stop(&p);
+	model_topic(&p.target, "east.offset-runs.internal")->parts[0].start = 1;
+	model_append(&p.source, "t", 0, 3);
+	pair_start(&p);
+	wait_log(&p, "event=run_tables_cut link=east->west stored_in=east.offset-runs.internal "
+		     "begins_at=1 ");
+	wait_copied(&p);
+	assert_int_equal(pair_partition(&p)->counters.records, 3);
+	end(&p);
+}
+
+/* A link that copies both ways would take a topic without a table for one to be copied. */
+static void test_cut_tables_both_ways(void **state)
+{
+	(void)state;
+	struct pair p;
+	pair_init(&p, 1);
+	model_append(&p.source, "t", 0, 10);
+	pair_start(&p);
+	wait_copied(&p);
+	pair_stop(&p);
+	model_topic(&p.target, "east.offset-runs.internal")->parts[0].start = 1;
+	p.config.two_way = true;
+	pair_start(&p);
+	wait_log(&p, "event=run_tables_not_loaded link=east->west "
+		     "error=KAFKA_OFFSET_OUT_OF_RANGE "
+		     "reason=\"east.offset-runs.internal: its oldest records were deleted; ");
+	assert_string_equal(mirror_state_name(p.link->state), "STARTING");
+	assert_non_null(strstr(p.link->load_problem.text, "delete it to begin again"));
+	end(&p);
+}
+
 /* ---- topics.c ---- */
 
 static enum scripted_act refuse_creation(void *arg, struct scripted_request *q, void *answer)
@@ -776,6 +818,8 @@ int main(void)
 		cmocka_unit_test(test_creation_without_configs),
 		cmocka_unit_test(test_empty_topic_then_records),
 		cmocka_unit_test(test_restart),
+		cmocka_unit_test(test_restart_with_cut_tables),
+		cmocka_unit_test(test_cut_tables_both_ways),
 		cmocka_unit_test(test_topic_refused),
 		cmocka_unit_test(test_internal_topic_refused),
 		cmocka_unit_test(test_connection_lost_while_creating),

@@ -383,6 +383,26 @@ static void restart_tells_nothing_twice(void **state)
 	rig_fini(&r);
 }
 
+/* Somebody deleted the oldest checkpoints: a memory that is lost, no more. */
+static void checkpoints_that_were_deleted(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	model_append(&r.p.source, "t", 0, 10);
+	model_groups_commit(&r.source, "g", "t", 5, "m");
+	rig_start(&r);
+	wait_committed(&r, "g", 5);
+	wait_rounds(&r, 2);
+	pair_stop(&r.p);
+	struct model_log *l = &model_topic(&r.p.target, "east.checkpoints.internal")->parts[0];
+	l->start = l->end;
+	model_groups_commit(&r.source, "g", "t", 9, "m");
+	rig_start(&r);
+	wait_committed(&r, "g", 9);
+	rig_fini(&r);
+}
+
 /* ---- trouble ---- */
 
 static void doubtful_tables(void **state)
@@ -706,6 +726,7 @@ int main(void)
 		cmocka_unit_test(follows_rewinds),
 		cmocka_unit_test(rewind_while_stopped),
 		cmocka_unit_test(restart_tells_nothing_twice),
+		cmocka_unit_test(checkpoints_that_were_deleted),
 		cmocka_unit_test(doubtful_tables),
 		cmocka_unit_test(coordinators_move),
 		cmocka_unit_test(listings_fail),
