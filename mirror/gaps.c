@@ -343,16 +343,20 @@ static void answer_all(struct wait *list, answer_fn *fn, enum err e, const struc
 	}
 }
 
+/* As the record has it: an empty range is no range. */
 static void log_gap(struct gaps *g, const struct slot *slot, const struct gap *gap)
 {
+	bool some = gap->source_end < 0 || gap->source_end > gap->source_first;
 	log_event(loop_log(g->link->loop), LOG_WARN, "gap_recorded",
 		  LOG_S("link", g->link->config->name), LOG_S("topic", slot->topic->source_name),
 		  LOG_I("partition", gap->partition), LOG_S("cause", gap_cause_name(gap->cause)),
-		  LOG_I("source_first", gap->source_first),
-		  LOG_I("source_last", gap->source_end < 0 ? -1 : gap->source_end - 1),
+		  LOG_I("source_first", some ? gap->source_first : -1),
+		  LOG_I("source_last", some && gap->source_end >= 0 ? gap->source_end - 1 : -1),
 		  LOG_I("count", gap->count), LOG_I("source_next", gap->source_next),
-		  LOG_I("target_next", gap->target_next),
-		  LOG_S("recorded_in", topic_writer_topic(g->records)));
+		  LOG_I("target_next", gap->target_next), LOG_I("target_first", gap->target_first),
+		  LOG_I("target_last", gap->target_end < 0 ? -1 : gap->target_end - 1),
+		  LOG_S("recorded_in", topic_writer_topic(g->records)),
+		  LOG_S("reason", slot->p->reason.text));
 }
 
 static void on_recorded(void *arg, uint64_t ticket)

@@ -248,6 +248,7 @@ struct partition {
 	unsigned attempt;    /* faults in a row without progress */
 	enum err last_fault;
 	int64_t fault_offset; /* source offset of the last refused batch */
+	int64_t missing_end;  /* missing source offsets below this were counted */
 	unsigned fault_repeats;
 	int64_t sequence_fault_ms; /* monotonic: since when the target refuses our sequence; 0 */
 	int64_t acked_ms;          /* monotonic, of the last acknowledgement */

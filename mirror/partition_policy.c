@@ -135,7 +135,10 @@ void partition_on_policy(struct partition *p)
 {
 	if (!partition_acts(p, p->state))
 		return;
-	if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
+	if (p->phase == PHASE_STOPPED && p->state == STATE_FOREIGN_WRITE) {
+		/* Ours may have landed behind theirs, and a probe would find nothing wrong. */
+		partition_policy_foreign(p);
+	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
 		partition_set_state(p, STATE_STARTING, "the policy changed");
 		partition_probe(p);
 	} else if (p->phase == PHASE_WAIT) {
@@ -204,7 +207,7 @@ void partition_policy_data_loss(struct partition *p, const struct probe_result *
 		begin_record(p, STATE_DATA_LOSS, &g, why.text);
 		return;
 	}
-	p->counters.missing_records += (uint64_t)(from - s);
+	partition_count_missing(p, s, from);
 	if (p->shared) {
 		/* What of ours stands behind the table is compared with what the source has. */
 		moved(p);
@@ -276,6 +279,7 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 	p->stored_id = p->env->source_id;
 	p->source_hw = p->source_lso = r->source_end;
 	p->align_from = -1;
+	p->missing_end = 0;
 	p->align_lost = p->settle = false;
 	p->parting_end = -1;
 	partition_suspect_free(p);
@@ -290,14 +294,18 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 void partition_policy_foreign(struct partition *p)
 {
 	struct gap g;
-	char why[sizeof p->reason.text];
+	struct errmsg why;
 	gap_init(&g, ON_FOREIGN_WRITE, p->index);
 	g.target_first = p->foreign_first;
 	g.target_end = p->foreign_end;
 	g.source_next = p->src_acked;
 	g.count = p->foreign_end - p->foreign_first;
-	snprintf(why, sizeof why, "%s", p->reason.text);
-	begin_record(p, STATE_FOREIGN_WRITE, &g, why);
+	errmsg_set(
+		&why, ERR_OK,
+		"%" PRId64 " records that this link did not write stand in %s-%d at offset %" PRId64
+		"; copying goes on among those of others when this is recorded, as the policy says",
+		g.count, p->env->target_topic, p->index, g.target_first);
+	begin_record(p, STATE_FOREIGN_WRITE, &g, why.text);
 }
 
 /* ---- SOURCE_TRUNCATED ---- */

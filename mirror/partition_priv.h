@@ -57,6 +57,18 @@ static inline const char *partition_trouble(const struct partition *p)
 	return p->env->source_trouble != NULL ? p->env->source_trouble : "";
 }
 
+/* The source lost first .. end-1 before they were copied: each offset counts once, however often it
+ * is found. */
+static inline void partition_count_missing(struct partition *p, int64_t first, int64_t end)
+{
+	if (first < p->missing_end)
+		first = p->missing_end;
+	if (end <= first)
+		return;
+	p->counters.missing_records += (uint64_t)(end - first);
+	p->missing_end = end;
+}
+
 /* The source's topic is another one than the run table's. */
 static inline bool partition_other_source(const struct partition *p)
 {

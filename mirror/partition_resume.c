@@ -84,7 +84,7 @@ static bool source_changed(struct partition *p, const struct probe_result *r)
 		return true;
 	}
 	if (s < r->source_start) {
-		p->counters.missing_records += (uint64_t)(r->source_start - s);
+		partition_count_missing(p, s, r->source_start);
 		partition_fault(
 			p, STATE_DATA_LOSS, ERR_KAFKA_OFFSET_OUT_OF_RANGE,
 			"source offsets %" PRId64 " to %" PRId64 " (%" PRId64
@@ -227,6 +227,8 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	partition_suspect_free(p);
 	p->parting_end = -1;
 	bool same_source = uuid_eq(&p->stored_id, &p->env->source_id);
+	if (!same_source)
+		p->missing_end = 0;
 	p->stored_once = false;
 	p->stored_id = p->env->source_id;
 	p->last_epoch = -1;

@@ -8,11 +8,10 @@ from typing import Any
 from conftest import Pair, Topic
 from harness.client import Record, numbered
 from harness.compare import assert_contiguous, assert_same, diff
+from harness.evidence import HEALTHY, assert_nothing_recorded, assert_state_shown
 from harness.mirror import Mirror
 from harness.process import wait_for
 from harness.proxy import FETCH, PRODUCE, Proxy
-
-HEALTHY = ("ACTIVE", "CATCHING_UP")
 
 
 def assert_others_go_on(pair: Pair, mirror: Mirror, name: str, partition: int = 1) -> None:
@@ -28,14 +27,10 @@ def assert_others_go_on(pair: Pair, mirror: Mirror, name: str, partition: int = 
     assert entry is not None and entry["state"] in HEALTHY
 
 
-def assert_loud(mirror: Mirror, name: str, state: str, partition: int = 0) -> None:
-    """The log names topic, partition and state in one line; the metric counts it."""
-    line = mirror.wait_log(rf"level=(warn|error).*{state}")
-    assert name in line and f"partition={partition}" in line, line
-    assert (
-        mirror.metric("farshore_partition_state", topic=name, partition=str(partition), state=state)
-        == 1
-    )
+def assert_loud(pair: Pair, mirror: Mirror, name: str, state: str, reason: str = "") -> None:
+    """Partition 0 stands in that state, seen from everywhere, and has given nothing up."""
+    assert_state_shown(mirror, name, state, 0, reason)
+    assert_nothing_recorded(pair.target, mirror, name, state)
 
 
 def two_partitions(pair: Pair, name: str, **config: Any) -> None:
@@ -84,7 +79,7 @@ def test_record_too_large_is_refused(pair: Pair, topic: Topic) -> None:
     with mirror:
         entry = mirror.wait_state("REFUSED", name)
         assert "1000" in entry["reason"] or entry["source_position"] == 1000
-        assert_loud(mirror, name, "REFUSED")
+        assert_loud(pair, mirror, name, "REFUSED")
         assert_others_go_on(pair, mirror, name)
         assert pair.target.offsets(mirrored)[1] == 1000
     pair.source.alter_config(name, max_message_bytes=4 << 20)
@@ -122,7 +117,7 @@ def test_retention_passes_a_stopped_mirror(pair: Pair, topic: Topic) -> None:
     with mirror:
         entry = mirror.wait_state("DATA_LOSS", name)
         assert "1000" in entry["reason"] and "1499" in entry["reason"], entry["reason"]
-        assert_loud(mirror, name, "DATA_LOSS")
+        assert_loud(pair, mirror, name, "DATA_LOSS")
         assert_others_go_on(pair, mirror, name)
         assert pair.target.offsets(mirrored)[1] == 1000
     with mirror:
@@ -187,7 +182,7 @@ def test_topic_recreated_under_a_running_mirror(pair: Pair, topic: Topic) -> Non
         recreate(pair, name, 2000)
         for partition in range(2):
             mirror.wait_state("TOPIC_RECREATED", name, partition)
-        assert_loud(mirror, name, "TOPIC_RECREATED")
+        assert_loud(pair, mirror, name, "TOPIC_RECREATED")
         assert_others_go_on(pair, mirror, other)
         assert pair.target.end_offsets(f"east.{name}") == [1000, 1000]
 
@@ -220,7 +215,7 @@ def test_foreign_write_under_a_running_mirror(pair: Pair, topic: Topic) -> None:
         pair.source.produce(name, numbered(10, start=1000))
         entry = mirror.wait_state("FOREIGN_WRITE", name)
         assert "1000" in entry["reason"], entry["reason"]
-        assert_loud(mirror, name, "FOREIGN_WRITE")
+        assert_loud(pair, mirror, name, "FOREIGN_WRITE")
         assert_others_go_on(pair, mirror, name)
 
 
