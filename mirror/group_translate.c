@@ -189,8 +189,9 @@ static bool answer_both(const struct runs *own, const struct runs *reverse, bool
 {
 	if (!runs_forward(own, offset, a) || !runs_backward(reverse, offset, b))
 		return false;
-	/* What this link copies next lands behind all that is known to be there. */
-	if (quiet && offset >= runs_src_end(own))
+	/* No record that this link copied lies at or behind `offset`, and what it copies next lands
+	 * behind all that is known to be there. */
+	if (quiet && a->offset >= runs_dst_end(own))
 		a->offset = later(a->offset, runs_src_end(reverse));
 	return true;
 }
