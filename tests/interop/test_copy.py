@@ -6,7 +6,7 @@ import time
 import pytest
 
 from conftest import Pair, Topic
-from harness.client import Record, Stored, numbered
+from harness.client import Client, Record, Stored, numbered
 from harness.compare import assert_contiguous, assert_same, diff
 from harness.process import wait_for
 
@@ -154,18 +154,18 @@ def compacted(pair: Pair, name: str) -> int:
     # The cleaner leaves the active segment alone: fill it with something else and roll it.
     pair.source.produce(name, numbered(1100, start=50_000, size=1000))
 
-    kept = cleaned(pair, name, 6000)
+    kept = cleaned(pair.source, name, 6000)
     assert sum(b.offset != a.offset + 1 for a, b in zip(kept, kept[1:])) > 100
     return len(kept)
 
 
-def cleaned(pair: Pair, name: str, below: int) -> list[Stored]:
-    """The source's records once the log cleaner has left fewer than `below` and is at rest."""
+def cleaned(client: Client, name: str, below: int) -> list[Stored]:
+    """The records of a topic once the log cleaner has left fewer than `below` and is at rest."""
     last: list[Stored] = []
 
     def probe() -> bool:
         before = len(last)
-        last[:] = pair.source.read(name)
+        last[:] = client.read(name)
         return len(last) < below and len(last) == before
 
     wait_for("the log cleaner", probe, 60, every=1)
@@ -206,7 +206,7 @@ def test_compaction_passes_a_stopped_mirror(pair: Pair, topic: Topic) -> None:
         mirror.kill()
     pair.source.produce(name, numbered(1100, start=90_000, size=1000))
     pair.source.alter_config(name, min_compaction_lag_ms=0)
-    cleaned(pair, name, 2600)
+    cleaned(pair.source, name, 2600)
     fresh = numbered(200, start=100_000)
     pair.source.produce(name, fresh)
     with mirror:

@@ -2,13 +2,17 @@
 """Consumer groups go on at the target with exactly the record that comes next: M7."""
 
 import json
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from conftest import Pair, Topic
+from harness.broker import Cluster
 from harness.client import Client, Record, numbered
 from harness.compare import assert_same
 from harness.groups import Committed, Groups, Log, Offsets
@@ -32,33 +36,62 @@ def groups(pair: Pair) -> Iterator[tuple[Groups, Groups]]:
         one.close()
 
 
-def transactional(pair: Pair, name: str) -> None:
+def transactional(client: Client, name: str) -> None:
     """Transactions of all sizes, a third of them aborted, plain records between them."""
-    pair.source.create_topic(name)
-    at = 0
-    for number in range(60):
-        size = 1 + number * 7 % 40
-        records = [Record(b"k", b"%s %d" % (name.encode(), at + i)) for i in range(size)]
-        pair.source.transaction(name, records, commit=number % 3 != 1)
-        pair.source.produce(name, [Record(b"p", b"plain %d" % (at + 500_000))])
-        at += size
+    client.create_topic(name)
+
+    def each() -> Iterator[tuple[list[Record], bool]]:
+        at = 0
+        for number in range(60):
+            size = 1 + number * 7 % 40
+            records = [Record(b"k", b"%s %d" % (name.encode(), at + i)) for i in range(size)]
+            yield records, number % 3 != 1
+            client.produce(name, [Record(b"p", b"plain %d" % (at + 500_000))])
+            at += size
+
+    client.transactions(name, each())
 
 
-def with_holes(pair: Pair, name: str) -> None:
+def with_holes(client: Client, name: str) -> None:
     """A compacted topic of some 2500 offsets, most of them gone."""
-    pair.source.create_topic(
+    client.create_topic(
         name,
         cleanup_policy="compact",
         segment_bytes=1 << 20,
         min_cleanable_dirty_ratio="0.01",
     )
-    pair.source.produce(
+    client.produce(
         name,
         [Record(b"k%d" % (i % 97 if i % 5 else i), b"%d" % i + b"x" * 1000) for i in range(1400)],
     )
-    pair.source.produce(name, numbered(1100, start=50_000, size=1000))
-    kept = cleaned(pair, name, 2000)
+    client.produce(name, numbered(1100, start=50_000, size=1000))
+    kept = cleaned(client, name, 2000)
     assert sum(b.offset != a.offset + 1 for a, b in zip(kept, kept[1:])) > 100
+
+
+@dataclass
+class Topics:
+    """A plain, a transactional and a compacted topic of the source."""
+
+    plain: str
+    transactional: str
+    holes: str
+
+    def names(self) -> dict[str, str]:
+        """And what their copies are called."""
+        return {t: f"east.{t}" for t in (self.plain, self.transactional, self.holes)}
+
+
+@pytest.fixture(scope="module")
+def topics(clusters: tuple[Cluster, Cluster], clients: tuple[Client, Client]) -> Topics:
+    if not clusters[0].transactions:
+        pytest.skip("the source serves no transactions")
+    source, made = clients[0], Topics("groups-plain", "groups-txn", "groups-holes")
+    source.create_topic(made.plain)
+    source.produce(made.plain, numbered(1000), batch_num_messages=7)
+    transactional(source, made.transactional)
+    with_holes(source, made.holes)
+    return made
 
 
 Commits = dict[str, dict[tuple[str, int], int]]
@@ -117,79 +150,100 @@ def check_all(
         )
 
 
-def more_of_all(pair: Pair, plain: str, txn: str, holes: str) -> None:
-    pair.source.produce(plain, numbered(300, start=5000))
-    for number in range(20):
-        records = [Record(b"k", b"later %d" % (number * 50 + i)) for i in range(13)]
-        pair.source.transaction(txn, records, commit=number % 2 == 0)
-    pair.source.produce(holes, numbered(200, start=90_000))
+def more_of_all(client: Client, topics: Topics) -> None:
+    client.produce(topics.plain, numbered(300, start=5000))
+    client.transactions(
+        topics.transactional,
+        (
+            ([Record(b"k", b"later %d" % (number * 50 + i)) for i in range(13)], number % 2 == 0)
+            for number in range(20)
+        ),
+    )
+    client.produce(topics.holes, numbered(200, start=90_000))
 
 
-def test_every_offset(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
-    """Groups at every offset of a plain, a transactional and a compacted topic; F1: and after the
-    mirror was killed."""
-    plain, txn, holes = topic("plain"), topic("txn"), topic("holes")
-    pair.source.create_topic(plain)
-    pair.source.produce(plain, numbered(1000), batch_num_messages=7)
-    transactional(pair, txn)
-    with_holes(pair, holes)
-    names = {t: f"east.{t}" for t in (plain, txn, holes)}
+def test_every_offset(pair: Pair, topics: Topics, groups: tuple[Groups, Groups]) -> None:
+    """M7: groups at every offset of a plain, a transactional and a compacted topic; F1: and after
+    the mirror was killed, again and again."""
+    names = topics.names()
     begin = {t: 0 for t in names}
     ends = {t: pair.source.offsets(t)[1] for t in names}
-    commits = every_offset(plain, ends, begin)
+    commits = every_offset("forth", ends, begin)
     groups[0].commit(commits)
-    mirror = pair.mirror(
-        f"{plain},{txn},{holes}", more={**SYNC, **UNCOMPACTED, "groups": f"{plain}-.*"}
-    )
+    mirror = pair.mirror(",".join(names), more={**SYNC, **UNCOMPACTED, "groups": "forth-.*"})
     with mirror:
         moved = wait_moved(groups[1], commits, names)
         check_all(pair.source, pair.target, names, commits, moved)
         assert all(c.leader_epoch == -1 for found in moved.values() for c in found.values())
         mirror.kill()
-    more_of_all(pair, plain, txn, holes)
+    more_of_all(pair.source, topics)
     ends = {t: pair.source.offsets(t)[1] for t in names}
-    late = every_offset(f"{plain}-late", ends, {t: ends[t] - 300 for t in names})
+    late = every_offset("forth-late", ends, {t: ends[t] - 300 for t in names})
     groups[0].commit(late)
     moves = {g: {k: v + 1 for k, v in places.items()} for g, places in list(commits.items())[::3]}
     groups[0].commit(moves)
+    killed_early(mirror)
     with mirror:
         moved = wait_moved(groups[1], late, names)
         check_all(pair.source, pair.target, names, late, moved)
-        wait_for("all in step", lambda: in_step(mirror), 30, every=0.5)
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.2)
     commits.update(moves)
     check_all(pair.source, pair.target, names, commits, groups[1].offsets(commits))
 
 
-def in_step(mirror: Mirror) -> bool:
-    _, text = mirror.get("/v1/groups?positions=no")
-    return all(g["waiting"] == 0 and g["unknown"] == 0 for g in json.loads(text)["groups"])
+def killed_early(mirror: Mirror) -> None:
+    """kill -9 while it looks around, and while it moves the first groups."""
+    for pause in (0.1, 0.4, 0.9):
+        mirror.start()
+        time.sleep(pause)
+        mirror.kill()
 
 
-def test_every_offset_back(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
-    """Failback: groups at every offset of the copies go on in the originals."""
-    plain, txn = topic("plain"), topic("txn")
-    pair.source.create_topic(plain)
-    pair.source.produce(plain, numbered(500), batch_num_messages=7)
-    transactional(pair, txn)
+def in_step(mirror: Mirror, link: str = "") -> bool:
+    """All groups that the mirror follows, or that this link does."""
+    only = f"&link={quote(link)}" if link else ""
+    _, text = mirror.get(f"/v1/groups?positions=no{only}")
+    found = json.loads(text)["groups"]
+    return bool(found) and all(g["waiting"] == 0 and g["unknown"] == 0 for g in found)
+
+
+def test_every_offset_back(pair: Pair, topics: Topics, groups: tuple[Groups, Groups]) -> None:
+    """Failback: groups at every offset of the copies go on in the originals; the same when the
+    mirror was killed, and more came meanwhile."""
     more = {
         **SYNC,
+        **UNCOMPACTED,
         "west->east.enabled": "true",
         "west->east.topics": "none",
         "east->west.groups": "none",
-        "west->east.groups": f"{plain}-.*",
+        "west->east.groups": "back-.*",
     }
-    names = {f"east.{t}": t for t in (plain, txn)}
-    mirror = pair.mirror(f"{plain},{txn}", more=more)
+    names = {copy: t for t, copy in topics.names().items()}
+    begin = dict.fromkeys(names, 0)
+    mirror = pair.mirror(",".join(names.values()), more=more)
+
+    def copied() -> dict[str, int]:
+        for copy, t in names.items():
+            assert_same(pair.source, t, pair.target, copy)
+        return {copy: pair.target.offsets(copy)[1] for copy in names}
+
     with mirror:
-        for t in (plain, txn):
-            assert_same(pair.source, t, pair.target, f"east.{t}")
-        ends = {t: pair.target.offsets(t)[1] for t in names}
-        commits = every_offset(plain, ends, {t: 0 for t in names})
+        ends = copied()
+        commits = every_offset("back", ends, begin)
         groups[1].commit(commits)
         moved = wait_moved(groups[0], commits, names)
-        wait_for("all in step", lambda: in_step(mirror), 30, every=0.5)
-    check_all(pair.target, pair.source, names, commits, groups[0].offsets(commits))
-    assert moved.keys() == commits.keys()
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.2)
+        check_all(pair.target, pair.source, names, commits, groups[0].offsets(commits))
+        assert moved.keys() == commits.keys()
+        mirror.kill()
+    more_of_all(pair.source, topics)
+    killed_early(mirror)
+    with mirror:
+        late = every_offset("back-late", copied(), ends)
+        groups[1].commit(late)
+        wait_moved(groups[0], late, names)
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.2)
+    check_all(pair.target, pair.source, names, late, groups[0].offsets(late))
 
 
 def test_the_targets_own(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:

@@ -235,9 +235,10 @@ def test_offset_syncs(pair: Pair, topic: Topic, location: str) -> None:
     holder = pair.source if location == "source" else pair.target
     with pair.mirror(name, more=more):
         for step in range(4):
-            for part in range(3):
-                records = numbered(10, start=100 * step + 10 * part)
-                pair.source.transaction(name, records, commit=part != 1)
+            pair.source.transactions(
+                name,
+                ((numbered(10, start=100 * step + 10 * n), n != 1) for n in range(3)),
+            )
             total = 20 * (step + 1)
             wait_for(
                 f"{total} records",
@@ -317,9 +318,9 @@ class Committed:
         )
 
 
-def by_command(config: Path, group: str) -> dict[str, int]:
+def by_command(group: str, *how: object) -> dict[str, int]:
     """What `farshore translate --group` says."""
-    answer = farshore("translate", "--group", group, "--mm2", config, "--json")
+    answer = farshore("translate", "--group", group, "--json", *how)
     assert answer.code == 0, answer.err
     assert answer.json()["group"] == group
     found = answer.json()["translations"]
@@ -348,7 +349,7 @@ def assert_agree(pair: Pair, committed: Committed, config: Path, client: Path) -
     found = mm2_classes("ask", str(client), "east", *groups)
     assert CHECKPOINTS in found["checkpointTopics"]
     assert found["translateOffsets"] == want
-    assert {group: by_command(config, group) for group in groups} == want
+    assert {group: by_command(group, "--mm2", config) for group in groups} == want
 
 
 def test_translate_offsets(pair: Pair, topic: Topic) -> None:
@@ -362,9 +363,10 @@ def test_translate_offsets(pair: Pair, topic: Topic) -> None:
         pair.source.produce(plain, numbered(200), partition)
 
     def transactions(count: int) -> None:
-        for number in range(count):
-            records = numbered(1 + number % 7, start=10 * number)
-            pair.source.transaction(txn, records, commit=number % 3 != 1)
+        pair.source.transactions(
+            txn,
+            ((numbered(1 + n % 7, start=10 * n), n % 3 != 1) for n in range(count)),
+        )
 
     transactions(20)
     committed = Committed(pair)

@@ -250,10 +250,24 @@ class Client:
         name: str = "tests",
     ) -> None:
         with self.open_transaction(topic, records, partition, codec, name) as producer:
-            if commit:
-                producer.commit_transaction(30)
-            else:
-                producer.abort_transaction(30)
+            _end_transaction(producer, commit)
+
+    def transactions(
+        self,
+        topic: str,
+        each: Iterable[tuple[Sequence[Record], bool]],
+        name: str = "tests",
+    ) -> None:
+        """Records, and whether they are committed: one transaction behind the other.
+
+        By two producers in turn, since one waits before its next until the markers of its last
+        are written, and a new one for each takes much longer.
+        """
+        producers = [self._transactional(f"{name}-{number}", "none") for number in range(2)]
+        for number, (records, commit) in enumerate(each):
+            producer = producers[number % len(producers)]
+            _begin_transaction(producer, topic, records, 0)
+            _end_transaction(producer, commit)
 
     @contextmanager
     def open_transaction(
@@ -265,14 +279,14 @@ class Client:
         name: str = "tests",
     ) -> Iterator[Producer]:
         """The records are in the log, their transaction is open; the caller ends it."""
+        producer = self._transactional(name, codec)
+        _begin_transaction(producer, topic, records, partition)
+        yield producer
+
+    def _transactional(self, name: str, codec: str) -> Producer:
         producer = self._producer({"transactional.id": name, "compression.type": codec})
         producer.init_transactions(30)
-        producer.begin_transaction()
-        failed: list[KafkaError] = []
-        _send(producer, topic, records, partition, failed)
-        if producer.flush(30) or failed:
-            raise KafkaException(failed[0] if failed else "not acknowledged")
-        yield producer
+        return producer
 
     def _producer(self, extra: dict[str, Any]) -> Producer:
         return Producer({**self.config, "message.timeout.ms": 60000, **extra})
@@ -372,6 +386,23 @@ def _send(
             except BufferError:
                 producer.poll(0.1)
         producer.poll(0)
+
+
+def _begin_transaction(
+    producer: Producer, topic: str, records: Iterable[Record], partition: int
+) -> None:
+    failed: list[KafkaError] = []
+    producer.begin_transaction()
+    _send(producer, topic, records, partition, failed)
+    if producer.flush(30) or failed:
+        raise KafkaException(failed[0] if failed else "not acknowledged")
+
+
+def _end_transaction(producer: Producer, commit: bool) -> None:
+    if commit:
+        producer.commit_transaction(30)
+    else:
+        producer.abort_transaction(30)
 
 
 def _record(message: Message) -> Record:

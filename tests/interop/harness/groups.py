@@ -4,6 +4,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 
 from broker.raw import Raw
 
@@ -37,6 +38,12 @@ class Groups:
         port = int(client.cluster.bootstrap().rsplit(":", 1)[1])
         self.lanes = [Raw(port) for _ in range(CONNECTIONS)]
         self.raw = self.lanes[0]
+
+    def __enter__(self) -> "Groups":
+        return self
+
+    def __exit__(self, *_raised: object) -> None:
+        self.close()
 
     def close(self) -> None:
         for lane in self.lanes:
@@ -117,6 +124,14 @@ class Groups:
         return {g["GroupId"]: g["GroupState"] for g in answer["Groups"]}
 
 
+Content = tuple[bytes | None, bytes | None]
+
+
+def content(stored: Stored) -> Content:
+    """What tells records apart where times and headers may differ."""
+    return stored.record.key, stored.record.value
+
+
 class Log:
     """The records of a partition, to ask what a consumer at an offset reads next."""
 
@@ -127,3 +142,21 @@ class Log:
     def next(self, offset: int) -> Record | None:
         index = bisect_left(self.at, offset)
         return self.records[index].record if index < len(self.records) else None
+
+    def next_offset(self, offset: int) -> float:
+        index = bisect_left(self.at, offset)
+        return self.at[index] if index < len(self.at) else inf
+
+    def next_content(self, offset: int) -> Content | None:
+        index = bisect_left(self.at, offset)
+        return content(self.records[index]) if index < len(self.records) else None
+
+
+def furthest(here: Sequence[Stored], there: Sequence[Stored]) -> list[float]:
+    """For each record here: up to which offset a reader there may stand and still come to this one
+    and to all behind it. What is not there does not count."""
+    last = {content(stored): stored.offset for stored in there}
+    places = [float(last.get(content(stored), inf)) for stored in here]
+    for index in range(len(places) - 1, 0, -1):
+        places[index - 1] = min(places[index - 1], places[index])
+    return places
