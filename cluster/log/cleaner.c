@@ -232,13 +232,14 @@ static void look(void *arg)
 static void round_end(struct cleaner *c, bool worked)
 {
 	struct cleaner_round *r = c->round;
+	struct plog *l = r->log;
 
-	if (r->log != NULL)
-		r->log->cleaning = false;
+	if (l != NULL)
+		l->cleaning = false;
 	round_free(r);
 	c->round = NULL;
 	if (c->stopping)
-		store_timers_cleaner_idle(c->store);
+		store_timers_cleaner_idle(c->store, l);
 	else
 		loop_timer_set(c->timer, worked ? 0 : c->store->options.cleaner_backoff_ms);
 }

@@ -223,8 +223,12 @@ void store_log_settled(struct store *s)
 	step_soon(s);
 }
 
-void store_timers_cleaner_idle(struct store *s)
+/* The round may have put segments in place after the log's last commit. */
+void store_timers_cleaner_idle(struct store *s, struct plog *l)
 {
+	if (s->closing && l != NULL && !l->deleted && !l->failed &&
+	    !commit_settled(l, COMMIT_FINAL))
+		commit_soon(l, COMMIT_FINAL);
 	step_soon(s);
 }
 

@@ -29,16 +29,30 @@ struct log_rig_disk {
 	long countdown; /* 0: nothing fails */
 	int error;
 	bool sticky, hit, hold;
+	enum log_rig_call hold_kind;
+	long hold_countdown; /* 0: none is held */
+	bool held;
 	struct durable files[FILES]; /* log files, by what a sync made sure of */
 	size_t files_n;
 	char open[1024][PATH]; /* by descriptor */
 };
+
+/* Under the lock. */
+static void hold(struct log_rig_disk *d, enum log_rig_call kind)
+{
+	if (d->hold_kind != kind || d->hold_countdown == 0 || --d->hold_countdown > 0)
+		return;
+	d->held = true;
+	while (d->held)
+		pthread_cond_wait(&d->wake, &d->lock);
+}
 
 static bool fails(struct log_rig_disk *d, enum log_rig_call kind)
 {
 	bool now = false;
 
 	pthread_mutex_lock(&d->lock);
+	hold(d, kind);
 	d->calls[kind]++;
 	d->calls[CALL_ANY]++;
 	if (d->countdown > 0 && (d->kind == CALL_ANY || d->kind == kind) &&
@@ -289,6 +303,31 @@ void log_rig_hold_sync(struct log_rig *r, bool hold)
 	pthread_mutex_unlock(&r->faults->lock);
 }
 
+void log_rig_hold_at(struct log_rig *r, enum log_rig_call kind, long n)
+{
+	pthread_mutex_lock(&r->faults->lock);
+	r->faults->hold_kind = kind;
+	r->faults->hold_countdown = n;
+	pthread_mutex_unlock(&r->faults->lock);
+}
+
+bool log_rig_held(struct log_rig *r)
+{
+	pthread_mutex_lock(&r->faults->lock);
+	bool held = r->faults->held;
+	pthread_mutex_unlock(&r->faults->lock);
+	return held;
+}
+
+void log_rig_release(struct log_rig *r)
+{
+	pthread_mutex_lock(&r->faults->lock);
+	r->faults->hold_countdown = 0;
+	r->faults->held = false;
+	pthread_cond_broadcast(&r->faults->wake);
+	pthread_mutex_unlock(&r->faults->lock);
+}
+
 /* ---- the rig ---- */
 
 static int64_t clock_now(void *ctx)
@@ -357,6 +396,7 @@ void log_rig_fini(struct log_rig *r)
 {
 	log_rig_heal(r);
 	log_rig_hold_sync(r, false);
+	log_rig_release(r);
 	if (r->store != NULL)
 		log_rig_kill(r);
 	loop_free(r->loop);
@@ -464,6 +504,14 @@ enum err log_rig_close(struct log_rig *r)
 
 	store_close(r->store, on_closed, &x);
 	assert_false(x.done);
+	if (log_rig_held(r)) {
+		/* All the rest gets as far as it can. */
+		while (worker_pool_pending(loop_pool(r->loop)) > 1)
+			loop_turn(r->loop, 10);
+		for (int i = 0; i < 3; i++)
+			loop_turn(r->loop, 0);
+		log_rig_release(r);
+	}
 	for (int i = 0; i < 10000 && !x.done; i++)
 		loop_turn(r->loop, 10);
 	assert_true(x.done);

@@ -59,7 +59,7 @@ void log_rig_kill(struct log_rig *r);
 /* As a power cut: of the bytes that were not synced, each log file keeps a random part, or
  * garbage. */
 void log_rig_power_cut(struct log_rig *r, struct rng *g);
-/* A clean stop; gives what it said. */
+/* A clean stop; gives what it said. A call that is held is let go when all else came to rest. */
 enum err log_rig_close(struct log_rig *r);
 
 /* Turn the loop until nothing is left to do. */
@@ -92,5 +92,10 @@ bool log_rig_heal(struct log_rig *r);
 long log_rig_calls(struct log_rig *r, enum log_rig_call kind);
 /* fdatasync waits until it is released. */
 void log_rig_hold_sync(struct log_rig *r, bool hold);
+/* The `n`th call of a kind from now waits until it is released; of a kind that only the pool makes,
+ * or the loop stands still. */
+void log_rig_hold_at(struct log_rig *r, enum log_rig_call kind, long n);
+bool log_rig_held(struct log_rig *r);
+void log_rig_release(struct log_rig *r);
 
 #endif

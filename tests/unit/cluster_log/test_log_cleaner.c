@@ -307,6 +307,35 @@ static void deleted_and_cut_meanwhile(void **state)
 	}
 }
 
+/* A stop at every sync of a compaction, which ends after all else did: it is a clean one. */
+static void stop_at_nth_sync(void **state)
+{
+	struct world *w = *state;
+	bool held = true;
+
+	w->rig.config.min_cleanable_dirty_ratio = 0;
+	for (long n = 1; held; n++) {
+		log_rig_open(&w->rig);
+		put_many(w, 60, true);
+		log_rig_hold_at(&w->rig, CALL_FSYNC, n);
+		w->rig.now_ms += 15000;
+		/* Until it is held, or nothing is left to do. */
+		for (int quiet = 0; quiet < 3 && !(held = log_rig_held(&w->rig));) {
+			loop_turn(w->rig.loop, 1);
+			quiet = worker_pool_pending(loop_pool(w->rig.loop)) > 0 ? 0 : quiet + 1;
+		}
+		if (!held)
+			log_rig_release(&w->rig);
+		enum err e = log_rig_close(&w->rig);
+		if (e != ERR_OK)
+			fail_msg("a stop at sync %ld: %s", n, err_name(e));
+		log_rig_open(&w->rig);
+		check(w);
+		assert_int_equal(log_rig_close(&w->rig), ERR_OK);
+		assert_true(n > 3 || held);
+	}
+}
+
 /* Every disk call of a compaction fails, or is the last before a crash. */
 static void every_call(struct world *w, bool crash)
 {
@@ -382,6 +411,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(lag_and_ratio, setup, teardown),
 		cmocka_unit_test_setup_teardown(sequences_survive, setup, teardown),
 		cmocka_unit_test_setup_teardown(deleted_and_cut_meanwhile, setup, teardown),
+		cmocka_unit_test_setup_teardown(stop_at_nth_sync, setup, teardown),
 		cmocka_unit_test_setup_teardown(nth_call_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(crash_at_nth_call, setup, teardown),
 	};
