@@ -33,7 +33,7 @@ from harness.certs import Authority
 from harness.client import Client, Record, numbered
 from harness.process import wait_for
 
-from .common import ACKS, CODECS, NOW, batches, read_back, shapes, share, stored_codecs
+from .common import ACKS, CODECS, NOW, batches, check_codec, read_back, shapes, share
 
 # What a producer may see of a topic that is not there; Kafka's log goes a moment after its topic.
 GONE = (KafkaTimeoutError, UnknownTopicOrPartitionError, NotLeaderForPartitionError)
@@ -105,7 +105,7 @@ def test_codec_and_acks(
 
     run(steps())
     assert read_back(client, topic()) == sent
-    assert stored_codecs(node, topic()) == {codec}
+    check_codec(node, topic(), codec)
 
 
 def test_idempotent_producer(node: Broker, client: Client, topic: Topic, address: str) -> None:

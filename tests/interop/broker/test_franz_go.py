@@ -10,7 +10,7 @@ from harness import golang
 from harness.broker import Broker
 from harness.client import Client
 
-from .common import CODECS, NOW, batches, read_back, stored_codecs
+from .common import CODECS, NOW, batches, check_codec, read_back
 
 SETTINGS = {"group.min.session.timeout.ms": "500"}
 
@@ -39,7 +39,7 @@ def test_produce_consume(run: Any, client: Client, node: Broker, topic: Topic, c
     ] * 3
     assert got == [{**record, "offset": i} for i, record in enumerate(wanted)]
     assert len(read_back(client, topic())) == 600
-    assert stored_codecs(node, topic()) == {codec}
+    check_codec(node, topic(), codec)
     first = [b for b in batches(node, topic()) if b.base_offset < 200]
     assert {b.producer for b in first} == {first[0].producer} and first[0].producer >= 0
     assert [b.sequence for b in first] == [b.base_offset for b in first]

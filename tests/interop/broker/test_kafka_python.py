@@ -41,9 +41,9 @@ from .common import (
     NOW,
     Group,
     batches,
+    check_codec,
     read_back,
     shapes,
-    stored_codecs,
     three_members,
 )
 
@@ -119,7 +119,7 @@ def test_codec_and_acks(
         sent += more
         wait_for("the records", lambda: client.offsets(topic())[1] == len(sent))
     assert read_back(client, topic()) == sent
-    assert stored_codecs(node, topic()) == {codec}
+    check_codec(node, topic(), codec)
 
     reader = consumer(address)
     reader.assign([TopicPartition(topic(), 0)])
