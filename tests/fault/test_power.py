@@ -156,4 +156,6 @@ def test_power_goes_after_a_clean_stop(folder: Path, fsync: str) -> None:
         machine.cut()
         machine.server.start()
         check_after(script)
+    machine.server.stop()
+    assert "level=error" not in machine.server.process.log_text(), "a stop that was not clean"
     machine.end()
