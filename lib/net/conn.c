@@ -36,10 +36,11 @@ enum {
 	WRITE_BUDGET = 4 << 20,
 	IOVECS = 128,
 	/*
-	 * A reader that is as fast as the writer empties the queue each time and sleeps; waking it
-	 * for every segment then costs the writer more than the bytes. With a bound the writer is
-	 * the one that waits, and both move large pieces: half the CPU and twice the bytes between
-	 * two cores. NEAR_QUEUE in NEAR_US is some 800 MB/s, more than such a line has.
+	 * A near reader that is as fast as the writer empties the queue each time and sleeps.
+	 * Waking it for every segment then costs the writer more than the bytes do, and a timer
+	 * for every few segments (bbr paces) as much again. With a bound and without pacing the
+	 * writer is the one that waits, and both move large pieces. NEAR_QUEUE in NEAR_US is some
+	 * 800 MB/s.
 	 */
 	NEAR_US = 1000,
 	NEAR_QUEUE = 384 * 1024,
@@ -625,7 +626,7 @@ struct conn *conn_accepted(struct loop *l, int fd, const struct conn_options *o,
 	sock_format_peer(fd, c->name, sizeof c->name);
 	sock_tune(fd, &so);
 	if (o->socket_buffer == 0)
-		(void)sock_bound_near(fd, NEAR_QUEUE, NEAR_US);
+		(void)sock_tune_near(fd, NEAR_QUEUE, NEAR_US);
 	adopt_socket(c, fd);
 	if (o->tls != NULL)
 		defer_work(c, WORK_TLS);

@@ -48,13 +48,15 @@ void sock_tune(int fd, const struct sock_options *o)
 	}
 }
 
-bool sock_bound_near(int fd, int bytes, int64_t near_us)
+bool sock_tune_near(int fd, int queue, int64_t near_us)
 {
+	static const char steady[] = "reno"; /* every kernel has it */
 	struct tcp_info info;
 	socklen_t n = sizeof info;
 	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &n) != 0 || info.tcpi_rtt >= near_us)
 		return false;
-	set_int(fd, SOL_SOCKET, SO_SNDBUF, bytes);
+	set_int(fd, SOL_SOCKET, SO_SNDBUF, queue);
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, steady, sizeof steady - 1);
 	return true;
 }
 

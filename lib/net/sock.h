@@ -29,9 +29,12 @@ struct sock_options {
  * user_timeout_ms, buffers. What the socket does not know (a Unix socket) is skipped. */
 void sock_tune(int fd, const struct sock_options *o);
 
-/* Set SO_SNDBUF if the round trip to the peer, as the kernel measured it so far, is below `near_us`
- * microseconds; true if so. A peer further away needs the system's own tuning to fill the line. */
-bool sock_bound_near(int fd, int bytes, int64_t near_us);
+/*
+ * For a writer of much to a peer whose round trip, as the kernel measured it so far, is below
+ * `near_us` microseconds: SO_SNDBUF is `queue` bytes, and nothing is paced. False for a peer
+ * further away, which needs the system's own tuning to fill the line, and for what is not TCP.
+ */
+bool sock_tune_near(int fd, int queue, int64_t near_us);
 
 /* Start to connect: done, or failed (sock_error), when the socket becomes writable. Returns the
  * descriptor (close-on-exec), or -1 with errno. */

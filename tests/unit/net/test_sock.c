@@ -64,7 +64,7 @@ static void no_budget_leaves_the_system_alone(void **state)
 }
 
 /* Loopback is near; nothing is nearer than 0; a Unix socket has no round trip. */
-static void only_near_peers_are_bounded(void **state)
+static void only_near_peers_are_tuned_for_it(void **state)
 {
 	(void)state;
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -77,12 +77,16 @@ static void only_near_peers_are_bounded(void **state)
 	assert_int_equal(connect(client, (struct sockaddr *)&in, sizeof in), 0);
 	int fd = accept(listener, NULL, NULL);
 	int before = get_int(fd, SOL_SOCKET, SO_SNDBUF);
-	assert_false(sock_bound_near(fd, 12345, 0));
+	assert_false(sock_tune_near(fd, 12345, 0));
 	assert_int_equal(get_int(fd, SOL_SOCKET, SO_SNDBUF), before);
-	assert_true(sock_bound_near(fd, 12345, 1000000));
+	assert_true(sock_tune_near(fd, 12345, 1000000));
 	assert_int_equal(get_int(fd, SOL_SOCKET, SO_SNDBUF), 2 * 12345); /* socket(7) */
+	char control[16] = "";
+	n = sizeof control;
+	assert_int_equal(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, &n), 0);
+	assert_string_equal(control, "reno");
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
-	assert_false(sock_bound_near(fds[0], 12345, 1000000));
+	assert_false(sock_tune_near(fds[0], 12345, 1000000));
 	close(fd);
 	close(client);
 	close(listener);
@@ -162,7 +166,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(keepalive_fits_the_budget),
 		cmocka_unit_test(no_budget_leaves_the_system_alone),
-		cmocka_unit_test(only_near_peers_are_bounded),
+		cmocka_unit_test(only_near_peers_are_tuned_for_it),
 		cmocka_unit_test(a_local_socket_carries_frames_too),
 		cmocka_unit_test(writing_to_nobody_is_an_error),
 		cmocka_unit_test(addresses_have_names),
