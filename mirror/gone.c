@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One question at a time, about up to GONE_MAX topics; then one deletion at a time. */
+/* One question at a time, about up to GONE_MAX topics; then one deletion at a time: a look at what
+ * the copy holds, and the deletion. */
 #include "mirror/gone.h"
 
 #include <stdio.h>
 
 #include "lib/base/map.h"
 #include "lib/base/mem.h"
+#include "mirror/gone_check.h"
 #include "mirror/naming.h"
 
 enum {
@@ -26,6 +28,7 @@ struct gone {
 	struct delete_topics_request del;
 	struct delete_topics_request_delete_topic_state del_topic;
 	struct bytes del_name;
+	struct uuid del_id;
 	char deleting[TOPIC_NAME_MAX + 1]; /* source name */
 };
 
@@ -60,6 +63,7 @@ void gone_begin(struct gone *g, struct topic_entry *t)
 	struct errmsg why;
 	t->gone_seen = 0;
 	t->gone_since_ms = -1;
+	t->gone_told = false;
 	g->ask_ms = 0;
 	errmsg_set(&why, ERR_OK, "the source does not list topic %s any more", t->source_name);
 	trouble(t, &why);
@@ -85,12 +89,13 @@ static void take_answer(struct gone *g, struct topic_entry *t, enum err e)
 			t->gone_since_ms = now;
 		errmsg_set(&why, ERR_OK, "topic %s was deleted at the source; waiting for it",
 			   t->source_name);
-		if (!t->gone_deleted)
+		if (!t->gone_told)
 			trouble(t, &why);
 		return;
 	}
 	t->gone_seen = 0;
 	t->gone_since_ms = -1;
+	t->gone_told = false;
 	if (e == ERR_OK) {
 		client_metadata_refresh(g->link->source_client);
 		return;
@@ -105,6 +110,15 @@ static void take_answer(struct gone *g, struct topic_entry *t, enum err e)
 	trouble(t, &why);
 }
 
+/* Nothing is sure while the source cannot be asked. */
+static void begin_again(struct gone *g)
+{
+	size_t at = 0;
+	void *v;
+	while (map_next(g->link->entries, &at, NULL, &v))
+		((struct topic_entry *)v)->gone_seen = 0;
+}
+
 static void on_answer(void *arg, enum err e, const struct errmsg *why,
 		      const struct rpc_reply *reply)
 {
@@ -113,8 +127,12 @@ static void on_answer(void *arg, enum err e, const struct errmsg *why,
 	g->busy = false;
 	g->link->calls--;
 	arena_fini(&g->arena);
-	if (e != ERR_OK || g->link->stopping)
+	if (g->link->stopping)
 		return;
+	if (e != ERR_OK) {
+		begin_again(g);
+		return;
+	}
 	const struct metadata_response *r = reply->msg;
 	for (int32_t i = 0; i < r->topics_n; i++) {
 		struct topic_entry *t = map_get(g->link->entries, r->topics[i].name);
@@ -168,6 +186,24 @@ static void ask(struct gone *g)
 
 /* ---- deleting ---- */
 
+/* It stays, and is looked at again after another wait. */
+static void keep(struct gone *g, struct topic_entry *t, enum err e, const char *reason)
+{
+	struct errmsg told;
+	errmsg_set(&told, ERR_OK,
+		   "topic %s was deleted at the source; its copy is not deleted, as the policy "
+		   "would have it: %.200s",
+		   t->source_name, reason);
+	if (strcmp(told.text, t->source_trouble.text) != 0)
+		log_event(loop_log(g->link->loop), LOG_WARN, "topic_not_deleted",
+			  LOG_S("link", g->link->config->name), LOG_S("topic", t->source_name),
+			  LOG_S("target_topic", t->target_name),
+			  LOG_S("error", e == ERR_OK ? "" : err_name(e)), LOG_S("reason", reason));
+	t->gone_seen = 0;
+	t->gone_told = true;
+	trouble(t, &told);
+}
+
 static void on_deleted(void *arg, enum err e, const struct errmsg *why,
 		       const struct rpc_reply *reply)
 {
@@ -186,58 +222,61 @@ static void on_deleted(void *arg, enum err e, const struct errmsg *why,
 		text = *why;
 	}
 	struct topic_entry *t = map_get(g->link->entries, bytes_str(g->deleting));
-	bool there = e != ERR_OK && e != ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
-		     e != ERR_KAFKA_UNKNOWN_TOPIC_ID;
-	log_event(loop_log(g->link->loop), LOG_WARN, there ? "topic_not_deleted" : "topic_deleted",
-		  LOG_S("link", g->link->config->name), LOG_S("topic", g->deleting),
-		  LOG_S("target_topic", t != NULL ? t->target_name : ""),
-		  LOG_S("error", there ? err_name(e) : ""),
-		  LOG_S("reason", there ? text.text : ""));
-	if (t == NULL || !t->gone)
+	if (t == NULL)
 		return;
-	struct errmsg told;
-	if (there) {
-		/* Again after another wait. */
-		t->gone_seen = 0;
-		errmsg_set(
-			&told, ERR_OK,
-			"topic %s was deleted at the source, and its copy cannot be deleted as the "
-			"policy says: %.200s",
-			t->source_name, text.text);
-		trouble(t, &told);
+	if (e != ERR_OK && e != ERR_KAFKA_UNKNOWN_TOPIC_OR_PARTITION &&
+	    e != ERR_KAFKA_UNKNOWN_TOPIC_ID) {
+		keep(g, t, e, text.text);
 		return;
 	}
-	t->gone_deleted = true;
+	log_event(loop_log(g->link->loop), LOG_WARN, "topic_deleted",
+		  LOG_S("link", g->link->config->name), LOG_S("topic", t->source_name),
+		  LOG_S("target_topic", t->target_name));
+	client_metadata_refresh(g->link->target_client);
+	if (!t->gone)
+		return;
+	struct errmsg told;
+	t->gone_deleted = t->gone_told = true;
 	errmsg_set(&told, ERR_OK,
 		   "topic %s was deleted at the source, and its copy %s too, as the policy says; "
 		   "waiting for it",
 		   t->source_name, t->target_name);
 	trouble(t, &told);
-	client_metadata_refresh(g->link->target_client);
 }
 
-/* Did this link write there, and to this very topic? */
-static bool is_ours(const struct link *k, const struct topic_entry *t, struct uuid *id)
+/* Did this link write there, and to this very topic? NULL: yes; else why not. */
+static const char *not_ours(const struct link *k, const struct topic_entry *t, struct uuid *id)
 {
 	const struct client_topic *now = client_topic(k->target_client, t->target_name);
 	bool wrote = false;
 	if (now == NULL || now->error != ERR_OK)
-		return false;
+		return "the target does not show it";
 	*id = now->id;
 	for (int32_t i = 0; i < t->slots_n; i++) {
 		const struct slot *s = t->slots[i];
 		wrote = wrote || runs_count(s->p->runs) > 0;
 		if (!uuid_is_zero(&s->target_id) && !uuid_eq(&s->target_id, id))
-			return false;
+			return "it is not the topic that this link filled";
 	}
-	return wrote;
+	return wrote ? NULL : "this link wrote nothing there";
 }
 
-static bool due(const struct link *k, const struct topic_entry *t)
+/* Who pauses a topic, or a part of it, wants nothing of it to change. */
+static bool is_held(const struct topic_entry *t)
+{
+	bool held = t->held != NULL;
+	for (int32_t i = 0; i < t->slots_n; i++)
+		held = held || t->slots[i]->p->held;
+	return held;
+}
+
+static bool due(const struct link *k, struct topic_entry *t)
 {
 	if (!t->gone || t->gone_deleted || !t->env.policy.acts[ON_TOPIC_DELETED] ||
 	    (k->config->two_way && !t->env.policy.asked))
 		return false;
+	if (is_held(t))
+		t->gone_seen = 0;
 	return t->gone_seen >= SIGHTINGS && client_ready(k->source_client, NULL) > 0 &&
 	       loop_now_ms(k->loop) - t->gone_since_ms >= k->config->topic_deleted_wait_ms;
 }
@@ -273,29 +312,44 @@ static void delete_copy(struct gone *g, struct topic_entry *t, const struct uuid
 	client_call(k->target_client, &cc);
 }
 
-static bool delete_next(struct gone *g)
+static void on_checked(void *arg, struct topic_entry *t, const struct errmsg *why)
+{
+	struct gone *g = arg;
+	struct uuid id;
+	g->busy = false;
+	if (!due(g->link, t))
+		return;
+	if (why->text[0] != '\0')
+		keep(g, t, ERR_OK, why->text);
+	else if (not_ours(g->link, t, &id) == NULL && uuid_eq(&id, &g->del_id))
+		delete_copy(g, t, &id);
+}
+
+/* Under equal names both ways the other link's records are there, too: that is what was asked
+ * for. */
+static void delete_or_keep(struct gone *g, struct topic_entry *t)
+{
+	const char *why = not_ours(g->link, t, &g->del_id);
+	if (why != NULL) {
+		keep(g, t, ERR_OK, why);
+		return;
+	}
+	if (g->link->config->two_way) {
+		delete_copy(g, t, &g->del_id);
+		return;
+	}
+	g->busy = true;
+	if (gone_check(t, on_checked, g) != ERR_OK)
+		g->busy = false; /* the next tick */
+}
+
+static void delete_next(struct gone *g)
 {
 	size_t at = 0;
 	void *v;
-	while (map_next(g->link->entries, &at, NULL, &v)) {
-		struct topic_entry *t = v;
-		struct errmsg why;
-		struct uuid id;
-		if (!due(g->link, t))
-			continue;
-		if (is_ours(g->link, t, &id)) {
-			delete_copy(g, t, &id);
-			return true;
-		}
-		errmsg_set(
-			&why, ERR_OK,
-			"topic %s was deleted at the source; %s stays, since it is not the topic "
-			"that this link filled",
-			t->source_name, t->target_name);
-		trouble(t, &why);
-		t->gone_seen = 0;
-	}
-	return false;
+	while (!g->busy && map_next(g->link->entries, &at, NULL, &v))
+		if (due(g->link, v))
+			delete_or_keep(g, v);
 }
 
 void gone_tick(struct gone *g)
@@ -303,14 +357,13 @@ void gone_tick(struct gone *g)
 	int64_t now = loop_now_ms(g->link->loop);
 	int64_t every = g->link->config->topic_deleted_wait_ms / (SIGHTINGS + 1);
 	every = every > ASK_MAX_MS ? ASK_MAX_MS : every < ASK_MIN_MS ? ASK_MIN_MS : every;
-	if (g->busy || g->link->stopping || !g->link->started || delete_next(g))
+	if (g->busy || g->link->stopping || !g->link->started)
+		return;
+	delete_next(g);
+	if (g->busy)
 		return;
 	if (client_down_since(g->link->source_client) > 0) {
-		/* Nothing is sure while the source cannot be asked. */
-		size_t at = 0;
-		void *v;
-		while (map_next(g->link->entries, &at, NULL, &v))
-			((struct topic_entry *)v)->gone_seen = 0;
+		begin_again(g);
 		return;
 	}
 	if (now < g->ask_ms)

@@ -5,9 +5,10 @@
  * policy says so, the copy of a topic that stays deleted is deleted too.
  *
  * A copy is deleted only if the source, reachable all the time, has answered more than once over
- * `topic_deleted_wait` that there is no such topic; if this link has filled the target topic, and
- * that is still the very one (topic id). With a link in the other direction under equal names
- * (two_way) only an entry of `policies` can ask for it, since a deletion there would go back.
+ * `topic_deleted_wait` that there is no such topic; if no part of it is paused; if this link has
+ * filled the target topic, that is still the very one (topic id), and it holds nothing else. With a
+ * link in the other direction under equal names (two_way) only an entry of `policies` can ask for
+ * it, since a deletion there would go back; what others wrote does not keep it then.
  */
 #ifndef FARSHORE_MIRROR_GONE_H
 #define FARSHORE_MIRROR_GONE_H

@@ -71,6 +71,7 @@ struct slot {
 	/* retention.c */
 	struct headroom headroom;
 	double headroom_seconds; /* -1: not known, or no danger */
+	uint32_t start_asked;    /* in this round of questions */
 
 	/* journal.c */
 	struct stored *stored;                            /* what is stored of the run table */
@@ -94,6 +95,7 @@ struct topic_entry {
 	unsigned gone_seen; /* times in a row that the source said that there is no such topic, */
 	int64_t gone_since_ms; /* since then; monotonic; -1 */
 	bool gone_deleted;     /* its copy was deleted */
+	bool gone_told;        /* what became of its copy is shown */
 
 	struct link *link;
 	char *source_name, *target_name;

@@ -653,7 +653,9 @@ static void deliver(struct prober *b)
 		done = pr->next;
 		if (pr->slot != NULL) {
 			pr->slot->probe = NULL;
-			pr->slot->target_id = pr->target_id;
+			/* gone.c asks later which topic it was that was copied to. */
+			if (!probe_failed(pr))
+				pr->slot->target_id = pr->target_id;
 			partition_on_probe(pr->slot->p, &pr->r);
 		}
 		probe_free(pr);

@@ -151,6 +151,18 @@ void model_make(struct model *m, const char *topic)
 	topic_make(m, bytes_str(topic), 1);
 }
 
+static void topic_remove(struct model_topic *t)
+{
+	for (int32_t k = 0; k < t->n; k++)
+		buf_fini(&t->parts[k].bytes);
+	*t = (struct model_topic){.name = ""};
+}
+
+void model_remove(struct model *m, const char *topic)
+{
+	topic_remove(model_topic(m, topic));
+}
+
 /* ---- answers ---- */
 
 static enum scripted_act twist(struct model *m, struct scripted_request *q, void *answer)
@@ -171,6 +183,7 @@ static void describe_topic(const struct model_topic *t, struct bytes name,
 		to->error_code = UNKNOWN_TOPIC;
 		return;
 	}
+	to->topic_id = t->id;
 	to->partitions =
 		wire_array_new(q->arena, &wire_metadata_response_metadata_response_partition, t->n);
 	to->partitions_n = t->n;
@@ -214,9 +227,12 @@ static enum scripted_act on_configs(void *arg, struct scripted_request *q, void 
 	for (int32_t i = 0; i < r->resources_n; i++) {
 		struct describe_configs_response_describe_configs_result *x = &a->results[i];
 		struct model_topic *t = topic_of(m, r->resources[i].resource_name);
-		assert_non_null(t);
 		x->resource_type = 2;
 		x->resource_name = r->resources[i].resource_name;
+		if (t == NULL) {
+			x->error_code = UNKNOWN_TOPIC;
+			continue;
+		}
 		x->configs = wire_array_new(
 			q->arena, &wire_describe_configs_response_describe_configs_resource_result,
 			2);
@@ -274,6 +290,38 @@ static enum scripted_act on_grow(void *arg, struct scripted_request *q, void *an
 	for (int32_t i = 0; i < r->topics_n && act == SCRIPTED_ANSWER; i++)
 		if (a->results[i].error_code == 0)
 			topic_grow(topic_of(m, r->topics[i].name), r->topics[i].count);
+	return act;
+}
+
+/* The topic that is asked for by id or by name, whatever the version has. */
+static struct model_topic *topic_to_delete(struct model *m, const struct delete_topics_request *r,
+					   int32_t i)
+{
+	if (r->topics_n == 0)
+		return topic_of(m, r->topic_names[i]);
+	for (size_t k = 0; k < MODEL_TOPICS; k++)
+		if (m->topics[k].name[0] != '\0' &&
+		    uuid_eq(&m->topics[k].id, &r->topics[i].topic_id))
+			return &m->topics[k];
+	return NULL;
+}
+
+static enum scripted_act on_delete(void *arg, struct scripted_request *q, void *answer)
+{
+	struct model *m = arg;
+	const struct delete_topics_request *r = q->msg;
+	struct delete_topics_response *a = answer;
+	int32_t n = r->topics_n > 0 ? r->topics_n : r->topic_names_n;
+	a->responses =
+		wire_array_new(q->arena, &wire_delete_topics_response_deletable_topic_result, n);
+	a->responses_n = n;
+	for (int32_t i = 0; i < n; i++)
+		if (topic_to_delete(m, r, i) == NULL)
+			a->responses[i].error_code = UNKNOWN_TOPIC;
+	enum scripted_act act = twist(m, q, answer);
+	for (int32_t i = 0; i < n && act == SCRIPTED_ANSWER; i++)
+		if (a->responses[i].error_code == 0)
+			topic_remove(topic_to_delete(m, r, i));
 	return act;
 }
 
@@ -338,10 +386,12 @@ static enum scripted_act on_epoch(void *arg, struct scripted_request *q, void *a
 		a->topics[i].partitions_n = n;
 		for (int32_t k = 0; k < n; k++) {
 			int32_t index = r->topics[i].partitions[k].partition;
+			const struct model_log *l = log_of(m, r->topics[i].topic, index);
 			a->topics[i].partitions[k].partition = index;
 			a->topics[i].partitions[k].leader_epoch = 0;
-			a->topics[i].partitions[k].end_offset =
-				log_of(m, r->topics[i].topic, index)->end;
+			a->topics[i].partitions[k].error_code = l == NULL ? UNKNOWN_TOPIC : 0;
+			if (l != NULL)
+				a->topics[i].partitions[k].end_offset = l->end;
 		}
 	}
 	return twist(m, q, answer);
@@ -498,6 +548,7 @@ static void model_init(struct model *m, struct loop *l)
 		{WIRE_API_DESCRIBE_CONFIGS, 4, on_configs},
 		{WIRE_API_CREATE_TOPICS, 7, on_create},
 		{WIRE_API_CREATE_PARTITIONS, 3, on_grow},
+		{WIRE_API_DELETE_TOPICS, 6, on_delete},
 		{WIRE_API_INCREMENTAL_ALTER_CONFIGS, 1, on_alter},
 		{WIRE_API_LIST_OFFSETS, 7, on_list},
 		{WIRE_API_OFFSET_FOR_LEADER_EPOCH, 4, on_epoch},
@@ -519,8 +570,7 @@ static void model_fini(struct model *m)
 {
 	scripted_peer_free(m->peer);
 	for (size_t i = 0; i < MODEL_TOPICS; i++)
-		for (int32_t k = 0; k < m->topics[i].n; k++)
-			buf_fini(&m->topics[i].parts[k].bytes);
+		topic_remove(&m->topics[i]);
 }
 
 void model_twist(struct model *m, int16_t api, scripted_handler *fn, void *arg)
@@ -667,7 +717,7 @@ void pair_wait(struct pair *p, bool (*fn)(struct pair *p), int64_t step_ms)
 	while (!fn(p)) {
 		if (clock_mono_ms(clock_system()) > end) {
 			char *text = log_text(p);
-			print_error("%s", text);
+			fputs(text, stderr); /* print_error cuts it */
 			free(text);
 			fail_msg("nothing came of it in 10 s");
 		}

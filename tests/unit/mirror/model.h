@@ -13,7 +13,7 @@
 #include "mirror/topic_configs.h"
 #include "tests/unit/net/scripted_peer.h"
 
-enum { MODEL_TOPICS = 4, MODEL_PARTS = 260, MODEL_APIS = 64, MODEL_LOG_BYTES = 1 << 20 };
+enum { MODEL_TOPICS = 4, MODEL_PARTS = 1100, MODEL_APIS = 64, MODEL_LOG_BYTES = 1 << 20 };
 
 struct model_log {
 	struct buf bytes; /* whole batches */
@@ -21,7 +21,8 @@ struct model_log {
 };
 
 struct model_topic {
-	char name[64]; /* "": no topic */
+	char name[64];  /* "": no topic */
+	struct uuid id; /* zero: the cluster has none */
 	int32_t n;
 	struct model_log parts[MODEL_PARTS];
 	char max_batch[16]; /* max.message.bytes */
@@ -70,6 +71,8 @@ void model_append_by(struct model *m, const char *topic, int32_t partition, int 
 void model_append_pair(struct model *m, const char *topic, struct bytes key, struct bytes value);
 /* A topic of one partition. */
 void model_make(struct model *m, const char *topic);
+/* Delete it. */
+void model_remove(struct model *m, const char *topic);
 /* Change the answers of an API from now on; NULL: no more. */
 void model_twist(struct model *m, int16_t api, scripted_handler *fn, void *arg);
 

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Topics that are deleted at the source, of a whole link between scripted brokers: when the copy is
+ * deleted, and all the cases in which it is not. P1, P5.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/mirror/model.h"
+
+enum {
+	STEP_MS = 50,
+	WAIT_MS = 2000,
+	TOPIC_AUTHORIZATION_FAILED = 29,
+	POLICY_VIOLATION = 44,
+};
+
+struct rig {
+	struct pair p; /* first: the waiting functions get a pair */
+	const char *line, *reason;
+	bool hidden;       /* the source shows "t" to nobody who lists, and says so who asks */
+	bool asks_fail;    /* every third question by name fails */
+	unsigned asks;     /* questions by name */
+	int deletes_wrong; /* deletions that the target refuses */
+	bool ends_wrong;   /* the target does not say where "east.t" ends */
+};
+
+/* ---- the brokers ---- */
+
+static enum scripted_act on_source_metadata(void *arg, struct scripted_request *q, void *answer)
+{
+	struct rig *r = arg;
+	const struct metadata_request *m = q->msg;
+	struct metadata_response *a = answer;
+	if (m->topics_n > 0 && r->asks++ % 3 == 2 && r->asks_fail)
+		return SCRIPTED_CLOSE;
+	for (int32_t i = 0; r->hidden && i < a->topics_n; i++) {
+		if (!bytes_eq_str(a->topics[i].name, "t"))
+			continue;
+		if (m->topics_n < 0) {
+			a->topics[i] = a->topics[--a->topics_n];
+			break;
+		}
+		a->topics[i].error_code = TOPIC_AUTHORIZATION_FAILED;
+		a->topics[i].partitions_n = 0;
+	}
+	return SCRIPTED_ANSWER;
+}
+
+static enum scripted_act on_delete(void *arg, struct scripted_request *q, void *answer)
+{
+	struct rig *r = arg;
+	struct delete_topics_response *a = answer;
+	(void)q;
+	if (r->deletes_wrong > 0 && r->deletes_wrong-- > 0)
+		a->responses[0].error_code = POLICY_VIOLATION;
+	return SCRIPTED_ANSWER;
+}
+
+static enum scripted_act on_ends(void *arg, struct scripted_request *q, void *answer)
+{
+	const struct rig *r = arg;
+	struct list_offsets_response *a = answer;
+	(void)q;
+	for (int32_t i = 0; r->ends_wrong && i < a->topics_n; i++)
+		a->topics[i].partitions[0].error_code = TOPIC_AUTHORIZATION_FAILED;
+	return SCRIPTED_ANSWER;
+}
+
+/* ---- the rig ---- */
+
+/* Ten records are copied. */
+static void rig_start(struct rig *r, int32_t partitions)
+{
+	*r = (struct rig){.line = NULL};
+	pair_init(&r->p, partitions);
+	r->p.config.on[ON_TOPIC_DELETED] = true;
+	r->p.config.topic_deleted_wait_ms = WAIT_MS;
+	model_twist(&r->p.source, WIRE_API_METADATA, on_source_metadata, r);
+	model_twist(&r->p.target, WIRE_API_DELETE_TOPICS, on_delete, r);
+	model_twist(&r->p.target, WIRE_API_LIST_OFFSETS, on_ends, r);
+	model_append(&r->p.source, "t", 0, 10);
+	pair_start(&r->p);
+	pair_wait(&r->p, pair_copied, STEP_MS);
+}
+
+static void rig_fini(struct rig *r)
+{
+	pair_stop(&r->p);
+	pair_fini(&r->p);
+}
+
+static bool has_reason(struct pair *p)
+{
+	return strstr(pair_partition(p)->reason.text, ((struct rig *)p)->reason) != NULL;
+}
+
+static void wait_reason(struct rig *r, const char *reason)
+{
+	r->reason = reason;
+	pair_wait(&r->p, has_reason, STEP_MS);
+}
+
+static bool is_deleted(struct pair *p)
+{
+	return model_topic(&p->target, "east.t") == NULL;
+}
+
+static void turn_ms(struct rig *r, int64_t ms)
+{
+	for (int64_t i = 0; i < ms; i += STEP_MS) {
+		loop_turn(r->p.loop, 2);
+		r->p.skew_ms += STEP_MS;
+	}
+}
+
+static void assert_stays(struct rig *r, const char *reason)
+{
+	wait_reason(r, reason);
+	turn_ms(r, 3 * WAIT_MS);
+	assert_false(is_deleted(&r->p));
+	assert_true(has_reason(&r->p));
+	assert_int_equal(pair_partition(&r->p)->state, STATE_SOURCE_UNAVAILABLE);
+}
+
+/* ---- deleted ---- */
+
+static void deleted_after_a_wait(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 2);
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	turn_ms(&r, WAIT_MS / 2);
+	assert_false(is_deleted(&r.p));
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	wait_reason(&r, "and its copy east.t too, as the policy says; waiting for it");
+	turn_ms(&r, 2 * WAIT_MS);
+	assert_true(has_reason(&r.p));
+	assert_int_equal(pair_logged(&r.p, "event=topic_deleted link=east->west topic=t "
+					   "target_topic=east.t"),
+			 1);
+	assert_int_equal(scripted_peer_seen(r.p.target.peer, WIRE_API_DELETE_TOPICS), 1);
+	/* It comes back. */
+	model_make(&r.p.source, "t");
+	model_append(&r.p.source, "t", 0, 3);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	assert_int_equal(model_topic(&r.p.target, "east.t")->parts[0].end, 3);
+	rig_fini(&r);
+}
+
+static void deleted_by_id(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	pair_stop(&r.p);
+	model_topic(&r.p.target, "east.t")->id.b[0] = 7;
+	pair_start(&r.p);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	model_remove(&r.p.source, "t");
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	assert_int_equal(scripted_peer_last_version(r.p.target.peer, WIRE_API_DELETE_TOPICS), 6);
+	rig_fini(&r);
+}
+
+static void deleted_when_the_target_lets_it(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	r.deletes_wrong = 2;
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "its copy is not deleted, as the policy would have it: ");
+	assert_int_equal(pair_logged(&r.p, "event=topic_not_deleted link=east->west topic=t "
+					   "target_topic=east.t error=KAFKA_POLICY_VIOLATION "),
+			 1);
+	turn_ms(&r, WAIT_MS / 2);
+	assert_true(has_reason(&r.p));
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	wait_reason(&r, "as the policy says; waiting for it");
+	rig_fini(&r);
+}
+
+/* ---- kept ---- */
+
+static void kept_without_a_policy(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	pair_stop(&r.p);
+	r.p.config.on[ON_TOPIC_DELETED] = false;
+	pair_start(&r.p);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	model_remove(&r.p.source, "t");
+	assert_stays(&r, "topic t was deleted at the source; waiting for it");
+	rig_fini(&r);
+}
+
+/* Who may not see it any more cannot know that it is gone. */
+static void kept_when_hidden(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	r.hidden = true;
+	assert_stays(&r,
+		     "the source does not show topic t to this user (TOPIC_AUTHORIZATION_FAILED)");
+	r.hidden = false;
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	rig_fini(&r);
+}
+
+/* After a failover the copy is what producers use. */
+static void kept_when_others_wrote(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 2);
+	model_remove(&r.p.source, "t");
+	model_append(&r.p.target, "east.t", 0, 2);
+	assert_stays(&r,
+		     "its copy is not deleted, as the policy would have it: others wrote to it: "
+		     "partition 0 ends at 12, and this link wrote up to 10");
+	assert_int_equal(
+		pair_logged(&r.p, "event=topic_not_deleted link=east->west topic=t "
+				  "target_topic=east.t error=\"\" reason=\"others wrote to it: "),
+		1);
+	rig_fini(&r);
+}
+
+/* A partition that the source never had. */
+static void kept_when_others_grew_it(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	pair_stop(&r.p);
+	struct model_topic *t = model_topic(&r.p.target, "east.t");
+	buf_init(&t->parts[1].bytes, MODEL_LOG_BYTES);
+	t->n = 2;
+	model_append(&r.p.target, "east.t", 1, 1);
+	pair_start(&r.p);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	model_remove(&r.p.source, "t");
+	assert_stays(&r, "others wrote to it: partition 1 ends at 1, and this link wrote up to 0");
+	rig_fini(&r);
+}
+
+static void kept_when_that_cannot_be_told(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	r.ends_wrong = true;
+	model_remove(&r.p.source, "t");
+	assert_stays(&r, "it cannot be told whether others wrote to it: ");
+	r.ends_wrong = false;
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	rig_fini(&r);
+}
+
+static bool other_id_seen(struct pair *p)
+{
+	const struct client_topic *t = client_topic(p->link->target_client, "east.t");
+	return t != NULL && t->id.b[0] == 8;
+}
+
+static void kept_when_it_is_another(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	pair_stop(&r.p);
+	model_topic(&r.p.target, "east.t")->id.b[0] = 7;
+	pair_start(&r.p);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	model_topic(&r.p.target, "east.t")->id.b[0] = 8;
+	client_metadata_refresh(r.p.link->target_client);
+	pair_wait(&r.p, other_id_seen, 0);
+	assert_stays(&r, "it is not the topic that this link filled");
+	rig_fini(&r);
+}
+
+static void kept_when_nothing_was_copied(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	pair_stop(&r.p);
+	model_remove(&r.p.source, "t");
+	model_remove(&r.p.target, "east.t");
+	model_remove(&r.p.target, "east.offset-runs.internal");
+	model_make(&r.p.source, "t");
+	pair_start(&r.p);
+	pair_wait(&r.p, pair_copied, STEP_MS);
+	model_remove(&r.p.source, "t");
+	assert_stays(&r, "this link wrote nothing there");
+	rig_fini(&r);
+}
+
+/* The wait begins anew when somebody ends the pause. */
+static void kept_while_paused(void **state)
+{
+	(void)state;
+	struct rig r;
+	size_t n;
+	rig_start(&r, 2);
+	assert_int_equal(link_hold(r.p.link, "t", 1, "a test", &n), ERR_OK);
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	turn_ms(&r, 3 * WAIT_MS);
+	assert_false(is_deleted(&r.p));
+	assert_int_equal(link_hold(r.p.link, "t", 1, NULL, &n), ERR_OK);
+	turn_ms(&r, WAIT_MS / 2);
+	assert_false(is_deleted(&r.p));
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	rig_fini(&r);
+}
+
+/* "Reachable all the time": a question without an answer begins the wait anew. */
+static void kept_while_the_source_is_unsure(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_start(&r, 1);
+	r.asks_fail = true;
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	turn_ms(&r, 5 * WAIT_MS);
+	assert_false(is_deleted(&r.p));
+	assert_true(r.asks > 6);
+	r.asks_fail = false;
+	pair_wait(&r.p, is_deleted, STEP_MS);
+	rig_fini(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(deleted_after_a_wait),
+		cmocka_unit_test(deleted_by_id),
+		cmocka_unit_test(deleted_when_the_target_lets_it),
+		cmocka_unit_test(kept_without_a_policy),
+		cmocka_unit_test(kept_when_hidden),
+		cmocka_unit_test(kept_when_others_wrote),
+		cmocka_unit_test(kept_when_others_grew_it),
+		cmocka_unit_test(kept_when_that_cannot_be_told),
+		cmocka_unit_test(kept_when_it_is_another),
+		cmocka_unit_test(kept_when_nothing_was_copied),
+		cmocka_unit_test(kept_while_paused),
+		cmocka_unit_test(kept_while_the_source_is_unsure),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
