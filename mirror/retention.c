@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One round of questions every POLL_MS: a ListOffsets for each leader that has such partitions, one
- * after the other. Nothing is kept of a partition but what its slot holds. */
+/* One round of questions every POLL_MS: ListOffsets for up to ASK_MAX such partitions of a leader,
+ * one after the other. Nothing is kept of a partition but what its slot holds. */
 #include "mirror/retention.h"
 
 #include "lib/base/map.h"
@@ -10,15 +10,13 @@ enum {
 	POLL_MS = 5000,
 	ASK_MAX = 1000, /* partitions in one request */
 	EARLIEST = -2,
-	LEADERS_MAX = 64, /* asked in one round */
 };
 
 struct retention {
 	struct link *link;
 	int64_t due_ms;
 	bool busy;
-	int32_t asked[LEADERS_MAX]; /* in this round */
-	size_t asked_n;
+	uint32_t round;
 	struct arena arena;
 	struct list_offsets_request msg;
 };
@@ -83,14 +81,6 @@ static int32_t leader_of(const struct retention *r, const struct slot *slot)
 	return t->partitions[slot->p->index].leader;
 }
 
-static bool was_asked(const struct retention *r, int32_t leader)
-{
-	for (size_t i = 0; i < r->asked_n; i++)
-		if (r->asked[i] == leader)
-			return true;
-	return false;
-}
-
 static void ask_next(struct retention *r);
 
 static void on_answer(void *arg, enum err e, const struct errmsg *why,
@@ -118,7 +108,7 @@ static void on_answer(void *arg, enum err e, const struct errmsg *why,
 	ask_next(r);
 }
 
-/* Put the blind partitions of one leader that was not asked in this round into the request. */
+/* Put blind partitions of one leader that were not asked about in this round into the request. */
 static int32_t gather(struct retention *r,
 		      struct list_offsets_request_list_offsets_partition *parts)
 {
@@ -130,9 +120,13 @@ static int32_t gather(struct retention *r,
 		const struct topic_entry *t = v;
 		int32_t first = n;
 		for (int32_t i = 0; !t->gone && i < t->slots_n && n < ASK_MAX; i++) {
-			int32_t leader = is_blind(t->slots[i]) ? leader_of(r, t->slots[i]) : -1;
-			if (leader < 0 || was_asked(r, leader) || (node >= 0 && leader != node))
+			struct slot *slot = t->slots[i];
+			if (slot->start_asked == r->round || !is_blind(slot))
 				continue;
+			int32_t leader = leader_of(r, slot);
+			if (leader < 0 || (node >= 0 && leader != node))
+				continue;
+			slot->start_asked = r->round;
 			node = leader;
 			parts[n].partition_index = i;
 			parts[n++].timestamp = EARLIEST;
@@ -149,8 +143,6 @@ static int32_t gather(struct retention *r,
 static void ask_next(struct retention *r)
 {
 	struct link *k = r->link;
-	if (r->asked_n == LEADERS_MAX)
-		return;
 	arena_init(&r->arena, 4 << 20);
 	wire_init(&wire_list_offsets_request, &r->msg);
 	r->msg.replica_id = -1;
@@ -163,7 +155,6 @@ static void ask_next(struct retention *r)
 		arena_fini(&r->arena);
 		return;
 	}
-	r->asked[r->asked_n++] = node;
 	const struct client_call cc = {
 		.node = node,
 		.channel = CLIENT_CHANNEL_CONTROL,
@@ -195,6 +186,6 @@ void retention_tick(struct retention *r)
 	if (!blind || r->busy || now < r->due_ms || client_ready(r->link->source_client, NULL) == 0)
 		return;
 	r->due_ms = now + POLL_MS;
-	r->asked_n = 0;
+	r->round++;
 	ask_next(r);
 }
