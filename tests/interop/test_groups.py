@@ -138,10 +138,11 @@ def check_all(
     names: dict[str, str],
     commits: Commits,
     moved: dict[str, Offsets],
+    least: int = 100,
 ) -> None:
     for topic, other in names.items():
         at = {g: places[(topic, 0)] for g, places in commits.items() if (topic, 0) in places}
-        assert len(at) > 100
+        assert len(at) > least
         check_next(
             Log(here.records(topic)),
             Log(there.records(other)),
@@ -204,7 +205,9 @@ def in_step(mirror: Mirror, link: str = "") -> bool:
     only = f"&link={quote(link)}" if link else ""
     _, text = mirror.get(f"/v1/groups?positions=no{only}")
     found = json.loads(text)["groups"]
-    return bool(found) and all(g["waiting"] == 0 and g["unknown"] == 0 for g in found)
+    return bool(found) and all(
+        g["waiting"] == 0 and g["unknown"] == 0 and g["synced_ms"] is not None for g in found
+    )
 
 
 def test_every_offset_back(pair: Pair, topics: Topics, groups: tuple[Groups, Groups]) -> None:
@@ -358,3 +361,59 @@ def test_past_the_mirrored_end(pair: Pair, topic: Topic, groups: tuple[Groups, G
             transaction.commit_transaction(30)
         wait_offset(groups[1], f"{name}-g", there, 15)
         assert position(mirror, f"{name}-g")["pending"] == 0
+
+
+def test_within_two_intervals(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """A change at the source is at the target within two intervals, whenever it comes."""
+    name, there, interval = topic(), f"east.{topic()}", 2
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(100))
+    groups[0].commit({f"{name}-g": {(name, 0): 1}})
+    often = {"sync.group.offsets.interval.seconds": str(interval)}
+    with pair.mirror(name, more={**SYNC, **often, "groups": f"{name}-.*"}):
+        wait_offset(groups[1], f"{name}-g", there, 1)
+        for number in range(2):
+            time.sleep(0.7 * number)
+            groups[0].commit({f"{name}-g": {(name, 0): 10 * number + 10}})
+            began = time.monotonic()
+            wait_offset(groups[1], f"{name}-g", there, 10 * number + 10)
+            assert time.monotonic() - began < 2 * interval
+
+
+def test_after_losses(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -> None:
+    """Groups in a topic that was made again, and before records that are gone: each goes on with
+    the record that it reads next at the source."""
+    again, lossy = topic("again"), topic("lossy")
+    names = {again: f"east.{again}", lossy: f"east.{lossy}"}
+    for name in names:
+        pair.source.create_topic(name)
+        pair.source.produce(name, numbered(100))
+    mirror = pair.mirror(
+        ",".join(names),
+        "links.east->west.on_topic_recreated=restart",
+        "links.east->west.on_data_loss=record_and_continue",
+        more={**SYNC, "groups": f"{topic()}-.*"},
+    )
+    before = every_offset(f"{topic()}-old", dict.fromkeys(names, 100), dict.fromkeys(names, 0))
+    groups[0].commit(before)
+    with mirror:
+        wait_moved(groups[1], before, names)
+        mirror.kill()
+    pair.source.delete_topic(again)
+    pair.source.create_topic(again)
+    pair.source.produce(again, numbered(150, start=1000))
+    pair.source.produce(lossy, numbered(50, start=100))
+    pair.source.delete_records(lossy, 120)
+    # Those of the old topic are at other places now, some of them at lower ones than before.
+    after = every_offset(f"{topic()}-old", {again: 150, lossy: 150}, {again: 0, lossy: 100})
+    groups[0].commit(after)
+    with mirror:
+        for name, end in ((again, 250), (lossy, 130)):
+            wait_for(name, lambda t=name, n=end: pair.target.offsets(names[t])[1] == n)
+        wait_for("all in step", lambda: in_step(mirror), 30, every=0.2)
+    check_all(pair.source, pair.target, names, after, groups[1].offsets(after), least=50)
+    # What lies before the loss is where it was.
+    moved = groups[1].offsets(before)
+    for group, places in before.items():
+        if places[lossy, 0] < 100:
+            assert moved[group][names[lossy], 0].offset == places[lossy, 0]
