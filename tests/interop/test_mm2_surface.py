@@ -3,7 +3,6 @@
 
 import json
 import re
-import subprocess
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -28,21 +27,9 @@ DEFAULTS = {
     "emit.offset-syncs.enabled": "true",
 }
 CHECKPOINTS = "east.checkpoints.internal"
+# What MM2's own classes make of a cluster; see java/Mm2.java.
+mm2_classes = java.Answering("Mm2").ask
 SYNCS = {"source": "mm2-offset-syncs.west.internal", "target": "mm2-offset-syncs.east.internal"}
-
-
-def mm2_classes(*args: str) -> Any:
-    """What java/Mm2.java prints."""
-    done = subprocess.run(
-        java.own_command("Mm2", *args),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return json.loads(done.stdout)
 
 
 def string(text: str) -> bytes:

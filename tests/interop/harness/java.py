@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Kafka jars (fetched once by Maven into the cache folder) and the command line of a JVM."""
 
+import atexit
 import fcntl
 import hashlib
+import json
+import select
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import IO, Any
 
 from .paths import CACHE, INTEROP
 
@@ -91,3 +95,46 @@ def own_command(main: str, *args: str) -> list[str]:
     words[words.index("-cp") + 1] += f":{classes()}"
     words.insert(1, "-Dtests.log=SYSTEM_ERR")
     return words
+
+
+class Answering:
+    """One of the tests' own classes as a child that answers questions until the tests end: a JVM
+    takes seconds to come up, and its classes as long to load."""
+
+    def __init__(self, main: str):
+        self.main = main
+        self.log: IO[bytes] = tempfile.TemporaryFile()
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def ask(self, *words: str, timeout: float = 120) -> Any:
+        """What the class found; AssertionError with what it says if it failed."""
+        if self.child is None or self.child.poll() is not None:
+            self._start()
+        child = self.child
+        assert child is not None and child.stdin is not None and child.stdout is not None
+        child.stdin.write(json.dumps(words).encode() + b"\n")
+        child.stdin.flush()
+        ready, _, _ = select.select([child.stdout], [], [], timeout)
+        line = child.stdout.readline() if ready else b""
+        if not line:
+            self.stop()
+            self.log.seek(0)
+            raise AssertionError(f"{self.main} {words[0]}: {self.log.read()[-4000:].decode()}")
+        answer = json.loads(line)
+        assert "error" not in answer, answer["error"]
+        return answer["found"]
+
+    def _start(self) -> None:
+        self.child = subprocess.Popen(
+            own_command(self.main),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+        atexit.register(self.stop)
+
+    def stop(self) -> None:
+        if self.child is not None:
+            self.child.kill()
+            self.child.wait()
+            self.child = None

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedReader;
 import java.io.ByteArrayOutputStream;
+import java.io.InputStreamReader;
 import java.io.PrintStream;
+import java.io.PrintWriter;
+import java.io.StringWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -31,29 +35,44 @@ import org.apache.kafka.connect.mirror.formatters.OffsetSyncFormatter;
 import org.apache.kafka.connect.source.SourceRecord;
 
 /**
- * What MM2's own classes make of a cluster. Prints one line of JSON; the Python side judges.
+ * What MM2's own classes make of a cluster. Reads questions, lines of JSON with an array of words, and
+ * answers each with a line; the Python side judges.
  *
- * <p>`Mm2 ask FILE SOURCE GROUP...`: FILE has the properties of MirrorClient; SOURCE is the alias
+ * <p>`ask FILE SOURCE GROUP...`: FILE has the properties of MirrorClient; SOURCE is the alias
  * that is asked about.
  *
- * <p>`Mm2 print ADDRESS/TOPIC...`: every record of these topics, through the formatter that belongs
+ * <p>`print ADDRESS/TOPIC...`: every record of these topics, through the formatter that belongs
  * to the topic.
  *
- * <p>`Mm2 checkpoints FILE ROUNDS`: the checkpoints that MM2's checkpoint task makes, until it has no
+ * <p>`checkpoints FILE ROUNDS`: the checkpoints that MM2's checkpoint task makes, until it has no
  * more to say; FILE has the properties of the task.
  */
 public class Mm2 {
     private static final Duration TIMEOUT = Duration.ofSeconds(30);
 
     public static void main(String[] args) throws Exception {
-        Object found;
+        ObjectMapper mapper = new ObjectMapper();
+        BufferedReader in = new BufferedReader(new InputStreamReader(System.in, StandardCharsets.UTF_8));
+        for (String line = in.readLine(); line != null; line = in.readLine()) {
+            Map<String, Object> answer = new TreeMap<>();
+            try {
+                answer.put("found", find(mapper.readValue(line, String[].class)));
+            } catch (Exception e) {
+                StringWriter trace = new StringWriter();
+                e.printStackTrace(new PrintWriter(trace));
+                answer.put("error", trace.toString());
+            }
+            System.out.println(mapper.writeValueAsString(answer));
+        }
+    }
+
+    private static Object find(String[] args) throws Exception {
         switch (args[0]) {
-            case "ask": found = ask(args); break;
-            case "print": found = print(args); break;
-            case "checkpoints": found = checkpoints(args); break;
+            case "ask": return ask(args);
+            case "print": return print(args);
+            case "checkpoints": return checkpoints(args);
             default: throw new IllegalArgumentException(args[0]);
         }
-        System.out.println(new ObjectMapper().writeValueAsString(found));
     }
 
     private static Map<String, String> load(String file) throws Exception {
