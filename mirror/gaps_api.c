@@ -35,21 +35,34 @@ static json_t *link_json(const struct link *k, const char *topic)
 			 (int)gaps_more(k->gaps), "gaps", list);
 }
 
+static void reply_text(struct http_request *req, int status, const char *text)
+{
+	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
+}
+
 static void on_gaps(void *arg, struct http_request *req)
 {
 	static const char *const names[] = {"link", "topic"};
 	const struct gaps_api *a = arg;
 	if (!http_request_only(req, names, sizeof names / sizeof *names)) {
-		http_reply(req, 400, "text/plain; charset=utf-8",
-			   bytes_str("Only the parameters link and topic are known here.\n"));
+		reply_text(req, 400, "Only the parameters link and topic are known here.\n");
 		return;
 	}
 	const char *only = http_request_query(req, "link");
+	bool known = only == NULL;
 	json_t *links = json_array();
-	for (size_t i = 0; i < a->links_n; i++)
-		if (only == NULL || strcmp(only, link_config(a->links[i])->name) == 0)
-			json_array_append_new(
-				links, link_json(a->links[i], http_request_query(req, "topic")));
+	for (size_t i = 0; i < a->links_n; i++) {
+		if (only != NULL && strcmp(only, link_config(a->links[i])->name) != 0)
+			continue;
+		known = true;
+		json_array_append_new(links,
+				      link_json(a->links[i], http_request_query(req, "topic")));
+	}
+	if (!known) {
+		json_decref(links);
+		reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
+		return;
+	}
 	json_t *root = json_pack("{s:o}", "links", links);
 	struct buf page;
 	buf_init(&page, REPLY_BYTES);
@@ -58,7 +71,7 @@ static void on_gaps(void *arg, struct http_request *req)
 	if (page.err == ERR_OK)
 		http_reply(req, 200, "application/json", buf_bytes(&page));
 	else
-		http_reply(req, 500, "text/plain", bytes_str("out of memory\n"));
+		reply_text(req, 500, "The gap records do not fit into memory; ask with topic=.\n");
 	buf_fini(&page);
 }
 

@@ -375,6 +375,7 @@ def test_wrong_questions(pair: Pair, topic: Topic) -> None:
             (good.replace(name, "nothing"), 404, "No such topic"),
             (good.replace(name, ""), 400, "topic="),
             ("/v1/links?link=nowhere", 404, "no such link"),
+            ("/v1/gaps?link=nowhere", 404, "no such link"),
             ("/v1/links?links=east", 400, "parameter link"),
         ):
             got, text = mirror.get(path)
