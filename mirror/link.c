@@ -632,9 +632,13 @@ static void link_judge(struct link *k)
 	void *v;
 	while (map_next(k->entries, &at, NULL, &v)) {
 		struct topic_entry *t = v;
+		if (t->gone_deleted)
+			continue; /* and so is its copy: the policy is done with it */
+		/* What was deleted at the source does not wait there any more. */
+		bool waits = !t->gone || t->gone_since_ms < 0;
 		for (int32_t i = 0; i < t->slots_n; i++) {
 			const struct partition *p = t->slots[i]->p;
-			lag = lag || (p->state != STATE_PAUSED && partition_behind(p));
+			lag = lag || (waits && p->state != STATE_PAUSED && partition_behind(p));
 			if (p->state > worst) {
 				worst = p->state;
 				of = p;

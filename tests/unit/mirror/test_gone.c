@@ -10,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include "lib/base/map.h"
 #include "tests/unit/mirror/model.h"
 
 enum {
@@ -146,6 +147,7 @@ static void deleted_after_a_wait(void **state)
 					   "target_topic=east.t"),
 			 1);
 	assert_int_equal(scripted_peer_seen(r.p.target.peer, WIRE_API_DELETE_TOPICS), 1);
+	assert_string_equal(mirror_state_name(r.p.link->state), "ACTIVE");
 	/* It comes back. */
 	model_make(&r.p.source, "t");
 	model_append(&r.p.source, "t", 0, 3);
@@ -200,6 +202,26 @@ static void kept_without_a_policy(void **state)
 	pair_wait(&r.p, pair_copied, STEP_MS);
 	model_remove(&r.p.source, "t");
 	assert_stays(&r, "topic t was deleted at the source; waiting for it");
+	rig_fini(&r);
+}
+
+/* What waited there to be copied waits no more. */
+static void ready_though_some_was_not_copied(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct partition *p;
+	rig_start(&r, 1);
+	model_remove(&r.p.source, "t");
+	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	model_append(&r.p.target, "east.t", 0, 1); /* it stays */
+	p = ((struct topic_entry *)map_get(r.p.link->entries, bytes_str("t")))->slots[0]->p;
+	p->source_hw = p->source_lso = 20;
+	assert_true(partition_behind(p));
+	turn_ms(&r, 10 * 60 * 1000);
+	assert_true(partition_behind(p));
+	assert_true(link_ready(r.p.link));
+	assert_string_equal(mirror_state_name(r.p.link->state), "SOURCE_UNAVAILABLE");
 	rig_fini(&r);
 }
 
@@ -350,6 +372,7 @@ int main(void)
 		cmocka_unit_test(deleted_by_id),
 		cmocka_unit_test(deleted_when_the_target_lets_it),
 		cmocka_unit_test(kept_without_a_policy),
+		cmocka_unit_test(ready_though_some_was_not_copied),
 		cmocka_unit_test(kept_when_hidden),
 		cmocka_unit_test(kept_when_others_wrote),
 		cmocka_unit_test(kept_when_others_grew_it),
