@@ -3,7 +3,8 @@
  * The data directory and the logs in it.
  *
  * Order at a start: the lock; meta.properties; the checkpoints; then the mark of a clean stop is
- * taken away and that is synced, so that no append can come before it.
+ * taken away and that is synced, so that no append can come before it. In a new directory
+ * meta.properties is made last: a start that is cut short before that is begun anew by the next.
  */
 #include "cluster/log/store.h"
 
@@ -60,10 +61,12 @@ static void random_uuid(const struct clock *c, struct uuid *out)
 	} while (uuid_is_zero(out));
 }
 
-static enum err write_meta(struct store *s, const char *path, struct errmsg *why)
+static enum err write_meta(struct store *s, struct errmsg *why)
 {
+	char path[DISKIO_PATH];
 	struct buf text;
 
+	make_path(s, "meta.properties", path);
 	buf_init(&text, META_MAX);
 	meta_file_encode(&s->meta, &text);
 	enum err e = text.err != ERR_OK ? errmsg_set(why, text.err, "%s: %s", path, "out of memory")
@@ -72,8 +75,7 @@ static enum err write_meta(struct store *s, const char *path, struct errmsg *why
 	return e == ERR_OK ? diskio_sync_dir(s->disk, s->dir, why) : e;
 }
 
-static enum err make_meta(struct store *s, const struct store_options *o, const char *path,
-			  struct errmsg *why)
+static void make_meta(struct store *s, const struct store_options *o)
 {
 	const struct clock *c = loop_clock(s->loop);
 	struct uuid id;
@@ -86,9 +88,9 @@ static enum err make_meta(struct store *s, const struct store_options *o, const 
 		random_uuid(c, &id);
 		uuid_format(&id, s->meta.cluster_id);
 	}
-	return write_meta(s, path, why);
 }
 
+/* *fresh: there is none; s->meta has what is to be written. */
 static enum err read_meta(struct store *s, const struct store_options *o, bool *fresh,
 			  struct errmsg *why)
 {
@@ -101,7 +103,8 @@ static enum err read_meta(struct store *s, const struct store_options *o, bool *
 	if (e == ERR_NOT_FOUND) {
 		buf_fini(&text);
 		*fresh = true;
-		return make_meta(s, o, path, why);
+		make_meta(s, o);
+		return ERR_OK;
 	}
 	if (e == ERR_OK) {
 		e = meta_file_decode(&s->meta, buf_bytes(&text), why);
@@ -124,7 +127,7 @@ static enum err read_meta(struct store *s, const struct store_options *o, bool *
 	if (!uuid_is_zero(&s->meta.directory_id))
 		return ERR_OK;
 	random_uuid(loop_clock(s->loop), &s->meta.directory_id);
-	return write_meta(s, path, why);
+	return write_meta(s, why);
 }
 
 /* Folders of deleted logs, whose removal a stop cut short. */
@@ -187,6 +190,8 @@ enum err store_open(struct loop *l, const struct store_options *o, struct store 
 		e = read_meta(s, o, &fresh, why);
 	if (e == ERR_OK)
 		e = checkpoints_load(s, fresh, why);
+	if (e == ERR_OK && fresh)
+		e = write_meta(s, why);
 	if (e == ERR_OK)
 		e = checkpoints_take_mark(s, &s->clean, why);
 	if (e != ERR_OK) {

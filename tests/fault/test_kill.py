@@ -82,6 +82,8 @@ def test_kill_at_every_call(new_server: NewServer, tmp_path: Path, fsync: str) -
         except Exception as err:
             raise AssertionError(f"killed at {where}: {err}") from err
         server.kill()
+        said = server.process.log_text()
+        assert "event=checkpoint_missing" not in said, f"killed at {where}: a loss that was none"
         shutil.rmtree(server.data.parent)
 
     sweep(points(total, SOME if fsync == "always" else SOME // 3), one)

@@ -44,9 +44,12 @@ class Pair:
     folder: Path
     mirrors: list[Mirror] = field(default_factory=list)
 
-    def need_transactions(self) -> None:
+    def need_transactions(self, *, both: bool = False) -> None:
+        """At the source; `both`: the test writes at the target, too."""
         if not self.east.transactions:
             pytest.skip("the source serves no transactions")
+        if both and not self.west.transactions:
+            pytest.skip("the target serves no transactions")
 
     def mirror(
         self,

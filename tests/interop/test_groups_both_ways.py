@@ -118,7 +118,7 @@ def test_both_write(pair: Pair, topic: Topic, sides: tuple[Side, Side], policy: 
     """F21, M7: groups that commit at either side go on at the other with the first record that they
     have not read, under equal names as under prefixes; nothing is passed over while both links and
     both sides write, and when the mirror is killed meanwhile."""
-    pair.need_transactions()
+    pair.need_transactions(both=True)
     east, west = sides
     early: list[tuple[Moved, Moved]] = []
     prefix = topic("g")

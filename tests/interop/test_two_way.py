@@ -269,7 +269,7 @@ def kill_for(seconds: float, running: list[Mirror], chance: random.Random) -> in
 def run_both(pair: Pair, topic: Topic, processes: int, seconds: float) -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")
-    pair.need_transactions()
+    pair.need_transactions(both=True)
     with traffic(pair, topic) as (topics, writers):
         running = mirrors(pair, ", ".join(topics.names()), processes)
         for mirror in running:
