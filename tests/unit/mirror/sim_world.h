@@ -137,6 +137,8 @@ struct sim_world {
 	int64_t fetch_offset;
 	struct fetch_result fetched;
 	bool fetch_told; /* the fetch that goes on was answered once */
+	uint64_t shrunk; /* times that the source lost records or was made again, ... */
+	uint64_t shrunk_asked, shrunk_told; /* ... of which the last fetch, and answer, knew */
 	int64_t told_end, told_stable, told_start;
 	struct uuid fetch_id;
 	uint64_t origins; /* of which producers it knows the origin, as bits */
