@@ -440,7 +440,7 @@ static enum err target_batch(struct align *a, const struct batch_head *h, struct
 	}
 	if (a->o.verify && !a->o.shared && !a->o.any_producer &&
 	    (h->magic < 2 || h->producer_id != a->o.producer_id ||
-	     h->producer_epoch != a->o.producer_epoch)) {
+	     h->producer_epoch > a->o.producer_epoch)) {
 		errmsg_set(&a->result.detail, ERR_MALFORMED,
 			   "the batch at target offset %" PRId64 " is of another producer",
 			   h->base_offset);

@@ -80,6 +80,7 @@ struct link_config {
 	int32_t max_request_bytes;     /* of one produce request */
 	int32_t max_in_flight;         /* produce requests per target broker */
 	int64_t delivery_timeout_ms;
+	int64_t request_lifetime_ms;         /* of a produce request that nobody waits for */
 	size_t runs_budget;                  /* bytes of memory for one partition's run table */
 	const char *groups, *groups_exclude; /* comma lists of patterns; groups "" or NULL: none */
 	bool refresh_groups;                 /* false: those found at the start only */

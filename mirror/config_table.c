@@ -174,6 +174,10 @@ static const struct config_row rows[] = {
 	{LINK(link.delivery_timeout_ms), .key = "delivery_timeout", .type = CONFIG_DURATION,
 	 .min = 100, .max = INT32_MAX, .def = "120 s",
 	 .help = "After this long without an answer the target's tail is read to settle what arrived."},
+	{LINK(link.request_lifetime_ms), .key = "request_lifetime", .type = CONFIG_DURATION,
+	 .min = 0, .max = 24 * 3600 * 1000, .def = "45 s",
+	 .help = "How long what was sent may still arrive when its process or connection is gone: so long "
+		 "`record_and_continue` and `restart` wait."},
 	{LINK(link.runs_budget), .key = "runs_budget", .type = CONFIG_BYTES,
 	 .min = 4 * KIB, .max = 512 * KIB, .def = "256 KiB",
 	 .help = "Memory for the offset runs of one partition; the oldest runs go when it is full."},

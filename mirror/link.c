@@ -119,6 +119,7 @@ static struct topic_entry *entry_new(struct link *k, const struct topic_info *in
 		.read_committed = k->config->source->read_committed,
 		.two_way = k->config->two_way,
 		.target_max_batch = DEFAULT_MAX_BATCH,
+		.request_lifetime_ms = k->config->request_lifetime_ms,
 		.queue_high = budget / 2,
 		.queue_low = budget / 4,
 		.decode_max = DECODE_BYTES,

@@ -50,7 +50,7 @@ struct partition *partition_new(const struct partition_env *env, int32_t index, 
 	p->last_epoch = p->next_epoch = -1;
 	p->fault_offset = -1;
 	p->last_timestamp = -1;
-	p->align_from = p->parting_end = p->foreign_first = -1;
+	p->align_from = p->parting_end = p->foreign_first = p->compared_end = -1;
 	unit_queue_init(&p->waiting);
 	unit_queue_init(&p->in_flight);
 	return p;
@@ -157,6 +157,7 @@ static void leave_copying(struct partition *p)
 	partition_drop_waiting(p);
 	align_free(p->align);
 	p->align = NULL;
+	p->compared_end = -1;
 	partition_policy_forget(p);
 	partition_suspect_left(p);
 	partition_takeover_leave(p);
@@ -210,6 +211,8 @@ void partition_start(struct partition *p, struct partition_stored *stored, int64
 		     int16_t link_epoch)
 {
 	assert(p->phase == PHASE_IDLE);
+	/* Another process may have died a moment ago. */
+	p->unsure_ms = clock_mono_ms(p->env->clock);
 	p->producer_id = link_pid;
 	p->producer_epoch = link_epoch;
 	p->stored_id = p->env->source_id;
@@ -776,6 +779,8 @@ void partition_on_produced(struct partition *p, struct unit *u, const struct pro
 	u->answer = a->err;
 	u->answer_base = a->base_offset;
 	u->answer_repeated = a->repeated;
+	if (a->err != ERR_OK)
+		p->unsure_ms = clock_mono_ms(p->env->clock);
 	/* Requests of one connection end in order, but one that could not be sent at all ends at
 	 * once. */
 	while (p->in_flight.head != NULL && p->in_flight.head->answered) {

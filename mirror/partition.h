@@ -164,7 +164,8 @@ struct partition_env {
 	const char *source_trouble; /* why the source does not have the topic; "" or NULL if it
 				       has */
 	struct policy policy;
-	int32_t target_max_batch;     /* target's max.message.bytes */
+	int32_t target_max_batch;    /* target's max.message.bytes */
+	int64_t request_lifetime_ms; /* so long may a request that nobody waits for be on its way */
 	size_t queue_high, queue_low; /* bytes waiting or in flight in one partition */
 	size_t decode_max;            /* bytes of one decompressed batch on the slow path */
 	const struct clock *clock;
@@ -250,6 +251,7 @@ struct partition {
 	int64_t fault_offset; /* source offset of the last refused batch */
 	int64_t missing_end;  /* missing source offsets below this were counted */
 	unsigned fault_repeats;
+	int64_t unsure_ms;         /* monotonic: since when the end of everything sent is known */
 	int64_t sequence_fault_ms; /* monotonic: since when the target refuses our sequence; 0 */
 	int64_t acked_ms;          /* monotonic, of the last acknowledgement */
 	bool target_made_again;
@@ -262,11 +264,13 @@ struct partition {
 	bool go_alone; /* one batch at a time: the position was moved by a policy, and what is
 			  late would be taken for one of several */
 	int64_t alone_until_ms; /* monotonic: until one has landed after this */
-	bool passed_loss;   /* a policy went past a loss: what comes late is compared with care */
-	bool align_rematch; /* it looks for what of the source is in what nothing explains */
-	bool align_parting; /* the alignment looks for where a truncated source parts */
-	int64_t align_from; /* the source begins there since it lost its beginning; -1 */
-	bool align_lost;    /* it did, and nothing has landed since: what landed late may be gone
+	bool passed_loss;     /* a policy went past a loss: what comes late is compared with care */
+	bool align_rematch;   /* it looks for what of the source is in what nothing explains */
+	bool align_parting;   /* the alignment looks for where a truncated source parts */
+	bool align_recreated; /* it compares what the table does not know with a new topic */
+	int64_t compared_end; /* up to there the target holds no copy of the new topic; -1 */
+	int64_t align_from;   /* the source begins there since it lost its beginning; -1 */
+	bool align_lost;      /* it did, and nothing has landed since: what landed late may be gone
 				 at the source */
 	int64_t behind_since_ms; /* monotonic; 0 when not behind */
 	int64_t last_timestamp;  /* ms, of the newest record copied; -1 none */

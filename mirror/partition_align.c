@@ -43,6 +43,10 @@ static void align_done(struct partition *p)
 		partition_begin_copy(p, p->src_acked, p->dst_acked);
 		return;
 	}
+	if (p->align_recreated) {
+		partition_policy_compared(p, true);
+		return;
+	}
 	if (p->align_parting || p->align_rematch) {
 		partition_policy_parted(p);
 		return;
@@ -85,6 +89,10 @@ static void align_done(struct partition *p)
 static void align_mismatch(struct partition *p)
 {
 	const struct align_result *r = align_result(p->align);
+	if (p->align_recreated) {
+		partition_policy_compared(p, false);
+		return;
+	}
 	if (p->align_parting) {
 		partition_policy_parted(p);
 		return;
@@ -293,7 +301,7 @@ void partition_align_with(struct partition *p, const struct align_options *o)
 void partition_align_shared(struct partition *p, const struct probe_result *r, int32_t sequence)
 {
 	p->align_verify = !p->env->compacted;
-	p->align_check = false;
+	p->align_check = p->align_recreated = false;
 	p->align_target_start = r->target_start;
 	p->align_goal = r->target_end;
 	p->align_sequence = sequence;
@@ -324,7 +332,7 @@ void partition_align_begin(struct partition *p, const struct probe_result *r)
 	p->align_verify =
 		!p->env->compacted && !p->align_lost && (p->settle || p->passed_loss || !same);
 	p->align_check = false;
-	p->align_parting = p->align_rematch = false;
+	p->align_parting = p->align_rematch = p->align_recreated = false;
 	p->align_goal = r->target_end;
 	align_part(p);
 }
@@ -363,7 +371,7 @@ bool partition_align_check(struct partition *p, const struct probe_result *r)
 	p->align_src = o.src;
 	p->align_dst = o.dst;
 	p->align_check = true;
-	p->align_parting = p->align_rematch = false;
+	p->align_parting = p->align_rematch = p->align_recreated = false;
 	p->align_verify = p->last_epoch < 0 || r->epoch_end < r->source_end;
 	p->next_epoch = -1;
 	p->phase = PHASE_ALIGN;

@@ -173,6 +173,30 @@ static void moved(struct partition *p)
 	partition_policy_forget(p);
 }
 
+/*
+ * Behind a loss the sequences are others than those that the same records had before. A request of
+ * a dead process or connection that lands then can fit between ours, and its records would stand
+ * twice; and a position that a dead process stored may replace ours. So nothing is passed before
+ * whatever was sent has arrived, or never will. True: not yet; the state says so, and the loss is
+ * looked at again then.
+ */
+bool partition_policy_late(struct partition *p, enum mirror_state state, const char *why)
+{
+	struct errmsg text;
+	int64_t left = p->unsure_ms + p->env->request_lifetime_ms - clock_mono_ms(p->env->clock);
+	if (left <= 0)
+		return false;
+	errmsg_set(&text, ERR_OK,
+		   "%.400s; before that it waits %" PRId64
+		   " s for requests from before that may be on their way",
+		   why, left / 1000 + 1);
+	p->counters.faults++;
+	partition_set_state(p, state, text.text);
+	p->phase = PHASE_WAIT;
+	p->env->host->retry_in(p->env->host_ctx, p, left);
+	return true;
+}
+
 /* ---- DATA_LOSS ---- */
 
 /*
@@ -204,7 +228,8 @@ void partition_policy_data_loss(struct partition *p, const struct probe_result *
 			"or DeleteRecords); copying goes on at %" PRId64
 			" when this is recorded, as the policy says",
 			s, from - 1, from - s, from);
-		begin_record(p, STATE_DATA_LOSS, &g, why.text);
+		if (!partition_policy_late(p, STATE_DATA_LOSS, why.text))
+			begin_record(p, STATE_DATA_LOSS, &g, why.text);
 		return;
 	}
 	partition_count_missing(p, s, from);
@@ -237,6 +262,72 @@ void partition_policy_data_loss(struct partition *p, const struct probe_result *
 
 /* ---- TOPIC_RECREATED ---- */
 
+/*
+ * The target is ahead of the table. If a position of a dead process was stored after that of the
+ * next one, which copied the new topic already, this is the new topic's: look. False: it is not, or
+ * cannot be known.
+ */
+static bool compare_with_new(struct partition *p, const struct probe_result *r, const char *why)
+{
+	struct align_options o = {
+		.src = r->source_start,
+		.dst = p->dst_acked,
+		.dst_end = r->target_end,
+		.verify = true,
+		.any_producer = true,
+		.decode_max = p->env->decode_max,
+		.records_max = PARTING_RECORDS,
+	};
+	if (p->shared || p->env->compacted || r->target_end <= p->dst_acked ||
+	    p->compared_end == r->target_end)
+		return false;
+	if (o.dst_end - o.dst > PARTING_RECORDS)
+		o.dst_end = o.dst + PARTING_RECORDS;
+	partition_policy_forget(p);
+	partition_set_state(p, STATE_TOPIC_RECREATED, why);
+	p->align_goal = r->target_end;
+	p->align_recreated = p->align_verify = true;
+	p->align_parting = p->align_rematch = p->align_check = false;
+	p->next_epoch = -1;
+	partition_align_with(p, &o);
+	return true;
+}
+
+void partition_policy_compared(struct partition *p, bool equal)
+{
+	struct runs *runs = equal ? runs_new(p->runs_budget) : NULL;
+	enum err e = equal && runs == NULL ? ERR_NOMEM : ERR_OK;
+	if (runs != NULL) {
+		runs_advance_source(runs, p->align_src);
+		runs_advance_target(runs, p->align_dst);
+		e = align_apply(p->align, runs);
+	}
+	if (e != ERR_OK) {
+		runs_free(runs);
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, e, "run table: %s", err_text(e));
+		return;
+	}
+	const struct align_result r = *align_result(p->align);
+	align_free(p->align);
+	p->align = NULL;
+	p->align_recreated = false;
+	if (!equal) {
+		p->compared_end = p->align_goal;
+		partition_probe(p);
+		return;
+	}
+	/* It is the new topic's table that was lost. */
+	runs_free(p->runs);
+	p->runs = runs;
+	p->stored_id = p->env->source_id;
+	p->src_acked = r.src;
+	p->dst_acked = r.dst_end;
+	p->stored_once = false;
+	p->last_epoch = -1;
+	partition_set_state(p, STATE_STARTING, "the target holds a copy of the new topic already");
+	partition_probe(p);
+}
+
 /* The new topic is copied from its start, behind what the target holds of the old one. A new
  * producer, since a batch of the old topic that is still on its way must not pass for one of the
  * new. */
@@ -266,7 +357,9 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 			" of %s-%d, when this is recorded, as the policy says",
 			p->env->source_topic, is, was, r->target_end, p->env->target_topic,
 			p->index);
-		begin_record(p, STATE_TOPIC_RECREATED, &g, why.text);
+		if (!partition_policy_late(p, STATE_TOPIC_RECREATED, why.text) &&
+		    !compare_with_new(p, r, why.text))
+			begin_record(p, STATE_TOPIC_RECREATED, &g, why.text);
 		return;
 	}
 	struct runs *runs = runs_new(p->runs_budget);
@@ -280,6 +373,7 @@ void partition_policy_recreated(struct partition *p, const struct probe_result *
 	p->source_hw = p->source_lso = r->source_end;
 	p->align_from = -1;
 	p->missing_end = 0;
+	p->compared_end = -1;
 	p->align_lost = p->settle = false;
 	p->parting_end = -1;
 	partition_suspect_free(p);
@@ -361,7 +455,7 @@ void partition_policy_truncated(struct partition *p, int64_t end, int64_t target
 	partition_set_state(p, STATE_SOURCE_TRUNCATED, why);
 	p->align_goal = target_end;
 	p->align_parting = true;
-	p->align_rematch = false;
+	p->align_rematch = p->align_recreated = false;
 	p->align_verify = true;
 	p->align_check = false;
 	p->next_epoch = -1;

@@ -41,7 +41,8 @@ void partition_drop_waiting(struct partition *p);
 /* Take in the batches of a fetch answer while copying. */
 void partition_intake(struct partition *p, const struct fetch_result *r);
 
-/* The sequence that follows the target's last batch, if that batch is ours: else false. */
+/* The sequence that follows the target's last batch, if that batch is ours: else false. One of a
+ * later epoch is ours too, and the epoch is taken over: a dead process stored its position late. */
 bool partition_sequence_from_tail(struct partition *p, const struct probe_result *r);
 
 /* Go on at (src, dst) with a new producer. */
@@ -101,6 +102,10 @@ void partition_policy_truncated(struct partition *p, int64_t end, int64_t target
 				const char *why);
 /* Others wrote to foreign_first .. foreign_end-1 of the target; answers are in. */
 void partition_policy_foreign(struct partition *p);
+/* The alignment with the new topic is done; `equal`: what the target holds is its copy. */
+void partition_policy_compared(struct partition *p, bool equal);
+/* True: something sent before may still arrive; the loss that `state` names is not passed yet. */
+bool partition_policy_late(struct partition *p, enum mirror_state state, const char *why);
 /* The alignment that looked for the place where they part is done; or another one found that what
  * this link wrote is not what the source has. */
 void partition_policy_parted(struct partition *p);

@@ -114,9 +114,12 @@ bool partition_sequence_from_tail(struct partition *p, const struct probe_result
 		return false;
 	struct batch_head h;
 	batch_head_get(r->tail.p, &h);
-	if (h.producer_id != p->producer_id || h.producer_epoch != p->producer_epoch ||
+	if (h.producer_id != p->producer_id || h.producer_epoch < p->producer_epoch ||
 	    h.base_sequence < 0)
 		return false;
+	/* A later epoch of the link's own producer: a dead process stored its position after the
+	 * one that went on had stored its own. */
+	p->producer_epoch = h.producer_epoch;
 	p->sequence = batch_sequence_add(h.base_sequence, h.last_offset_delta + 1);
 	p->writer_known = true;
 	return true;
@@ -208,17 +211,21 @@ static void begin_new(struct partition *p, const struct probe_result *r)
  * say so. */
 static void begin_again(struct partition *p, const struct probe_result *r)
 {
-	struct runs *runs = runs_new(p->runs_budget);
-	if (runs == NULL) {
-		partition_fault(p, STATE_TARGET_UNAVAILABLE, ERR_NOMEM, "run table: out of memory");
-		return;
-	}
 	char why[200];
 	snprintf(why, sizeof why,
 		 "the target partition is empty, it had %" PRId64
 		 " records: it was emptied or made again; copying from source offset %" PRId64
 		 " on",
 		 p->dst_acked, r->source_start);
+	bool same_source = uuid_eq(&p->stored_id, &p->env->source_id);
+	if (!same_source && mirror_state_allowed(p->state, STATE_TARGET_TRUNCATED) &&
+	    partition_policy_late(p, STATE_TARGET_TRUNCATED, why))
+		return;
+	struct runs *runs = runs_new(p->runs_budget);
+	if (runs == NULL) {
+		partition_fault(p, STATE_TARGET_UNAVAILABLE, ERR_NOMEM, "run table: out of memory");
+		return;
+	}
 	p->counters.faults++;
 	if (mirror_state_allowed(p->state, STATE_TARGET_TRUNCATED))
 		partition_set_state(p, STATE_TARGET_TRUNCATED, why);
@@ -226,7 +233,6 @@ static void begin_again(struct partition *p, const struct probe_result *r)
 	p->runs = runs;
 	partition_suspect_free(p);
 	p->parting_end = -1;
-	bool same_source = uuid_eq(&p->stored_id, &p->env->source_id);
 	if (!same_source)
 		p->missing_end = 0;
 	p->stored_once = false;

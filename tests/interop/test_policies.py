@@ -34,7 +34,11 @@ GO_ON = "record_and_continue"
 
 
 def policy(**on: str) -> list[str]:
-    return [f"links.east->west.on_{state}={action}" for state, action in on.items()]
+    """The link's policies; nothing here is on its way for long, so they need not wait for it."""
+    return [
+        "links.east->west.request_lifetime=1 s",
+        *(f"links.east->west.on_{state}={action}" for state, action in on.items()),
+    ]
 
 
 def bystander(pair: Pair, mirror: Mirror, name: str, partition: int = 1) -> Bystander:
@@ -313,6 +317,7 @@ def test_topic_deletion_follows_where_the_policy_says_so(pair: Pair, topic: Topi
     sets = [
         f"links.east->west.policies={followed} topic_deleted=delete, {other} topic_deleted=delete",
         "links.east->west.topic_deleted_wait=2 s",
+        "links.east->west.request_lifetime=1 s",
     ]
     for each in (kept, followed, other):
         two_partitions(pair, each)

@@ -21,6 +21,9 @@ HEALTHY = ("ACTIVE", "CATCHING_UP")
 STOPPED = ("DATA_LOSS", "TOPIC_RECREATED", "SOURCE_TRUNCATED", "FOREIGN_WRITE", "REFUSED")
 GAPS = "{}.gaps.internal"
 
+# Nothing in these tests is on its way for longer, so policies need not wait for it.
+SOON_SURE = 'request_lifetime = "1 s"'
+
 # What the log tells of a gap's record; -1 where the record has nothing.
 LOGGED = (
     "source_first",
@@ -297,7 +300,7 @@ class RuledMirror:
             f' {b.name} = {{ bootstrap = "{b.bootstrap()}"; }}; }};\n'
             f'links = ( {{ source = "{a.name}"; target = "{b.name}"; topics = "{topics}";'
             ' refresh_topics_interval = "1 s"; sync_configs_interval = "1 s";'
-            " replication_factor = 1; runs_replication_factor = 1;"
+            f" replication_factor = 1; runs_replication_factor = 1; {SOON_SURE};"
         )
         mirror.process.argv[1:3] = ["--config", str(self.config)]
         self._write()

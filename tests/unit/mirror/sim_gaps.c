@@ -47,6 +47,14 @@ bool sim_world_is_told(const struct sim_world *w, int64_t id)
 	return false;
 }
 
+static int64_t topic_number(const struct sim_world *w, const struct uuid *id)
+{
+	int64_t n = 0;
+	while (!uuid_eq(&w->topics[n], id))
+		assert_true(++n <= w->truth.topic);
+	return n;
+}
+
 bool sim_world_is_told_extra(const struct sim_world *w, int64_t offset)
 {
 	int64_t id = w->target.copies[offset].id;
@@ -55,8 +63,9 @@ bool sim_world_is_told_extra(const struct sim_world *w, int64_t offset)
 		if (g->cause == ON_SOURCE_TRUNCATED && offset >= g->target_first &&
 		    offset < g->target_end)
 			return true;
+		/* What lies there is of some topic before the new one. */
 		if (g->cause == ON_TOPIC_RECREATED && offset < g->target_next &&
-		    w->truth.v[id].topic <= w->gaps[i].topic)
+		    w->truth.v[id].topic < topic_number(w, &g->new_topic_id))
 			return true;
 	}
 	return false;

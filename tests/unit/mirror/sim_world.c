@@ -16,7 +16,13 @@
 #include "lib/wire/records.h"
 #include "mirror/rebatch_task.h"
 
-enum { LINK_PRODUCER = 7, FOREIGN_PRODUCER = 666, STEPS_MAX = 400000, QUIET_MS = 60 * 1000 };
+enum {
+	LINK_PRODUCER = 7,
+	FOREIGN_PRODUCER = 666,
+	STEPS_MAX = 400000,
+	QUIET_MS = 60 * 1000,
+	LIFE_MIN_MS = 2100 /* a store that is late is so by less */
+};
 
 static const struct partition_host host;
 
@@ -368,6 +374,7 @@ static void conn_lose(struct sim_world *w, const char *why)
 		return;
 	tell(w, "connection lost: %s", why);
 	c->dead = true;
+	c->died = w->now;
 	int64_t n = 0;
 	for (struct sim_request *r = c->head; r != NULL; r = r->next)
 		n++;
@@ -553,6 +560,9 @@ static void broker_append(struct sim_world *w, struct sim_conn *c)
  * the replicas. */
 static void on_broker(struct sim_world *w, struct sim_conn *c)
 {
+	/* Nothing lives longer than that. */
+	if (c->dead && w->now - c->died > w->env.request_lifetime_ms)
+		conn_cut(c, 0);
 	if (c->head == NULL)
 		return;
 	if (!c->waits)
@@ -1407,6 +1417,9 @@ void sim_world_init(struct sim_world *w, enum sim_mode mode, uint64_t seed)
 		.read_committed = true,
 		.two_way = is_shared(w),
 		.target_max_batch = (int32_t)w->target.max_batch,
+		.request_lifetime_ms = rng_one_in(&w->g, 4)
+					       ? 45 * 1000
+					       : rng_in(&w->g, LIFE_MIN_MS, 2 * LIFE_MIN_MS),
 		.queue_high = (size_t)rng_in(&w->g, 2000, 100000),
 		.decode_max = 1 << 20,
 		.clock = &w->clock,

@@ -80,7 +80,8 @@ struct sim_request {
 struct sim_conn {
 	struct sim_conn *next;
 	struct sim_request *head, **tail;
-	bool dead;          /* nobody hears the answers */
+	bool dead; /* nobody hears the answers */
+	int64_t died;
 	bool waits;         /* the head was appended and waits to be replicated */
 	bool repeated;      /* it was there before */
 	int64_t base, need; /* then */

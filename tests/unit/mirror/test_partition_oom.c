@@ -88,7 +88,8 @@ static void every_allocation_may_fail_among_others(void **state)
 static void every_allocation_may_fail_while_a_policy_goes_on(void **state)
 {
 	(void)state;
-	loop_for(SIM_RETENTION, true, 1, 20);
+	loop_for(SIM_RETENTION, true, 1, 40);
+	loop_for(SIM_RECREATED, true, 4, 20);
 	loop_for(SIM_REFUSED, true, 2, 12);
 	loop_for(SIM_SOURCE_LOSES, true, 3, 20);
 }

@@ -249,22 +249,10 @@ static void run_one(enum sim_mode mode, bool goes_on, uint64_t seed, struct tota
 	sim_world_fini(&w);
 }
 
-/*
- * Where a policy goes past a loss, one in some thousand runs has a record twice: requests or a
- * stored position of a dead process land seconds later, between those of the next one (ADR 1,
- * Limits). The default seed of these modes is fixed; FARSHORE_SEED and FARSHORE_CASES look further.
- */
-static bool has_known_limit(enum sim_mode mode)
-{
-	return mode == SIM_RETENTION || mode == SIM_RECREATED;
-}
-
 static void test_mode(enum sim_mode mode, bool goes_on, const char *name, int64_t runs)
 {
 	struct totals t = {0};
 	struct rng g = {rng_seed(name)};
-	if (goes_on && has_known_limit(mode) && getenv("FARSHORE_SEED") == NULL)
-		g.s = 7919;
 	bool one = getenv("FARSHORE_ONE") != NULL;
 	for (int64_t i = 0; i < (one ? 1 : rng_scale(runs)); i++) {
 		uint64_t seed = one ? g.s : rng_u64(&g);
