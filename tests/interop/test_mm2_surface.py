@@ -6,7 +6,6 @@ import re
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
@@ -336,7 +335,8 @@ def assert_agree(pair: Pair, committed: Committed, config: Path, client: Path) -
     found = mm2_classes("ask", str(client), "east", *groups)
     assert CHECKPOINTS in found["checkpointTopics"]
     assert found["translateOffsets"] == want
-    assert {group: by_command(group, "--mm2", config) for group in groups} == want
+    direct = ("--mm2", config)
+    assert {group: by_command(group, *direct) for group in groups} == want
 
 
 def test_translate_offsets(pair: Pair, topic: Topic) -> None:

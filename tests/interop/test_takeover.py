@@ -15,6 +15,7 @@ from harness.broker import Cluster
 from harness.client import Client, Record, Stored, numbered
 from harness.command import farshore
 from harness.groups import Groups, Log, content, furthest
+from harness.groups import Offsets as GroupOffsets
 from harness.java import QUICK_FLAGS
 from harness.mirror import Mirror, MirrorMaker2, mm2_properties, write_properties
 from harness.process import wait_for
@@ -307,16 +308,20 @@ def test_goes_on_where_it_stopped(left: Left) -> None:
             low = answer["translated"]
             assert low <= want <= low + answer["max_behind"], (offset, want, answer)
         with Groups(left.pair.target) as groups:
-            moved = wait_moved(groups, commits, {topic: f"east.{topic}"})
-        at = [(o, moved[g][f"east.{topic}", 0].offset) for g, o in positions(commits, topic).items()]
-        # Early where only a bound is known, never late; and exact at the end.
-        assert check_groups(source, target, at, False) < len(at)
-        check_groups(source, target, at[-1:], True)
+
+            def moved() -> bool:
+                """Early where only a bound is known, never late; and exact at the end."""
+                at = moves(commits, groups.offsets(commits), topic)
+                check_groups(source, target, at[-1:], True)
+                return check_groups(source, target, at, False) < len(at)
+
+            wait_for("the groups", moved, 20, every=0.3)
     # The second start finds its own table; nothing is taken over again.
     left.pair.source.produce(topic, numbered(10, 90000))
     with taking_over(left.pair, topic, POSITIONS) as again:
         again.wait_state("ACTIVE", topic)
-        wait_for("the rest", lambda: len(left.pair.target.read(f"east.{topic}")) == len(target) + 10)
+        want = len(target) + 10
+        wait_for("the rest", lambda: len(left.pair.target.read(f"east.{topic}")) == want)
         assert takeover(again, topic) is None
     with left.pair.mirror(topic, more=FLOW) as plain:
         plain.wait_state("ACTIVE", topic)
@@ -341,22 +346,30 @@ def positions(commits: Commits, topic: str) -> dict[str, int]:
     return {g: places[(topic, 0)] for g, places in commits.items() if (topic, 0) in places}
 
 
+def moves(commits: Commits, moved: Mapping[str, GroupOffsets], topic: str) -> Offsets:
+    """Where the groups with a position in this topic were, and where they are."""
+    place = (f"east.{topic}", 0)
+    return [(o, moved[group][place].offset) for group, o in positions(commits, topic).items()]
+
+
 def check_forward(left: Left, commits: Commits, logs: Logs) -> None:
     """The groups at every offset, and those that MM2 had moved before."""
+
+    def check(moved: Mapping[str, GroupOffsets]) -> bool:
+        ahead = 0
+        for topic, (source, target) in logs.items():
+            at, by_mm2 = moves(commits, moved, topic), moves(left.groups, moved, topic)
+            assert len(at) > 100 and len(by_mm2) > 20
+            check_groups(source, target, at, True)
+            # MM2 put some where it doubled records, beyond the first place: they never go back.
+            ahead += check_groups(source, target, by_mm2, False)
+        assert all(c.leader_epoch == -1 for g in commits for c in moved[g].values())
+        print(f"{ahead} positions are MM2's own")
+        return True
+
+    everyone = {**commits, **left.groups}
     with Groups(left.pair.target) as groups:
-        moved = wait_moved(groups, commits, {t: f"east.{t}" for t in WALKED})
-        old = groups.offsets(left.groups)
-    ahead = 0
-    for topic, (source, target) in logs.items():
-        place = (f"east.{topic}", 0)
-        at, by_mm2 = positions(commits, topic), positions(left.groups, topic)
-        assert len(at) > 100 and len(by_mm2) > 20
-        assert all(moved[g][place].leader_epoch == -1 for g in at)
-        check_groups(source, target, [(o, moved[g][place].offset) for g, o in at.items()], True)
-        before = [(o, old[g][place].offset) for g, o in by_mm2.items()]
-        ahead += check_groups(source, target, before, False)
-    # MM2 put these where it had doubled records, further than the first place: they never go back.
-    print(f"{ahead} positions are MM2's own")
+        wait_for("the groups", lambda: check(groups.offsets(everyone)), 30, every=0.5)
 
 
 def check_back(mirror: Mirror, left: Left, logs: Logs) -> None:
