@@ -312,21 +312,23 @@ def test_retention_comes_near(pair: Pair, topic: Topic) -> None:
 
 def test_topic_deletion_follows_where_the_policy_says_so(pair: Pair, topic: Topic) -> None:
     """F25, M1: by default the copy stays; else it goes, after the source has said so for a while; a
-    topic that the mirror did not fill stays."""
-    kept, followed, other = topic("kept"), topic("followed"), topic("other")
+    topic that others wrote to stays."""
+    kept, followed, other, used = topic("kept"), topic("followed"), topic("other"), topic("used")
+    deleted = ", ".join(f"{each} topic_deleted=delete" for each in (followed, other, used))
     sets = [
-        f"links.east->west.policies={followed} topic_deleted=delete, {other} topic_deleted=delete",
+        f"links.east->west.policies={deleted}",
         "links.east->west.topic_deleted_wait=2 s",
         "links.east->west.request_lifetime=1 s",
     ]
-    for each in (kept, followed, other):
+    for each in (kept, followed, other, used):
         two_partitions(pair, each)
-    with pair.mirror(f"{kept}, {followed}, {other}", *sets) as mirror:
-        for each in (kept, followed, other):
+    with pair.mirror(f"{kept}, {followed}, {other}, {used}", *sets) as mirror:
+        for each in (kept, followed, other, used):
             assert_same(pair.source, each, pair.target, f"east.{each}")
+        pair.target.produce(f"east.{used}", numbered(1), 1)
         with bystander(pair, mirror, other):
-            pair.source.delete_topic(kept)
-            pair.source.delete_topic(followed)
+            for each in (kept, followed, used):
+                pair.source.delete_topic(each)
             began = time.monotonic()
             for each in (kept, followed):
                 assert_state_shown(
@@ -337,6 +339,8 @@ def test_topic_deletion_follows_where_the_policy_says_so(pair: Pair, topic: Topi
             mirror.wait_log(f"event=topic_deleted.*topic={followed}")
             assert_state_shown(mirror, followed, "SOURCE_UNAVAILABLE", 0, "as the policy says")
         assert pair.target.end_offsets(f"east.{kept}") == [1000, 1000]
+        mirror.wait_log(f"event=topic_not_deleted.*topic={used} .*others wrote to it: partition 1")
+        assert pair.target.end_offsets(f"east.{used}") == [1000, 1001]
         # It comes back as another topic, and is copied afresh.
         two_partitions(pair, followed)
         assert_same(pair.source, followed, pair.target, f"east.{followed}")
