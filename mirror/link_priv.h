@@ -43,6 +43,7 @@ struct slot {
 	/* source.c */
 	struct fetch_lane *fetch_lane;
 	struct fetch_part *fetch_part;
+	struct uuid fetch_id; /* the topic's, as `fetch_part` asks for it */
 	int64_t fetch_offset;
 	int32_t fetch_max; /* bytes asked for; grows when a batch does not fit */
 	bool fetch_behind;

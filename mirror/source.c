@@ -271,10 +271,10 @@ static void slot_homeless(struct source *s, struct slot *slot)
 	slot->fetch_queued = true;
 }
 
-/* Into the lane's next request. */
+/* Into the lane's next request. A topic that was made again is asked for by its new id. */
 static void slot_join(struct fetch_lane *f, struct slot *slot)
 {
-	if (slot->fetch_lane != f)
+	if (slot->fetch_lane != f || !uuid_eq(&slot->fetch_id, &slot->topic->env.source_id))
 		slot_leave(f->source, slot);
 	if (slot->fetch_part == NULL) {
 		slot->fetch_part = fetcher_add(f->fetcher, slot->topic->source_name,
@@ -285,6 +285,7 @@ static void slot_join(struct fetch_lane *f, struct slot *slot)
 			return;
 		}
 		slot->fetch_lane = f;
+		slot->fetch_id = slot->topic->env.source_id;
 	}
 	slot->fetch_next = f->queue;
 	f->queue = slot;

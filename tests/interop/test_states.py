@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults that stop one partition, loudly, and no other: M1, F25, F26, F31."""
 
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -185,6 +186,22 @@ def test_topic_recreated_under_a_running_mirror(pair: Pair, topic: Topic) -> Non
         assert_loud(pair, mirror, name, "TOPIC_RECREATED")
         assert_others_go_on(pair, mirror, other)
         assert pair.target.end_offsets(f"east.{name}") == [1000, 1000]
+
+
+def test_topic_recreated_between_two_looks(pair: Pair, topic: Topic) -> None:
+    """F25, M1: the mirror never sees the topic gone, only its fetches that name the old one fail.
+    When the copy is deleted, the new topic is copied."""
+    name = topic("t")
+    two_partitions(pair, name)
+    with pair.mirror(name) as mirror:
+        assert_same(pair.source, name, pair.target, f"east.{name}")
+        mirror.process.signal(signal.SIGSTOP)
+        recreate(pair, name, 1500)
+        mirror.process.signal(signal.SIGCONT)
+        for partition in range(2):
+            mirror.wait_state("TOPIC_RECREATED", name, partition)
+        pair.target.delete_topic(f"east.{name}")
+        assert_same(pair.source, name, pair.target, f"east.{name}")
 
 
 def test_topic_recreated_behind_a_stopped_mirror(pair: Pair, topic: Topic) -> None:
