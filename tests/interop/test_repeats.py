@@ -24,16 +24,16 @@ VERSION = 9
 STAMP = int(time.time() * 1000)  # old records would fall to retention
 
 
-def batch_of(value: bytes, producer: int, sequence: int) -> bytes:
+def batch_of(value: bytes, producer: int, sequence: int, epoch: int = 0) -> bytes:
     """One record without key, at STAMP."""
     payload = record_head(0, len(value)) + value + varint(0)
-    covered = struct.pack(">hiqqqhii", 0, 0, STAMP, STAMP, producer, 0, sequence, 1) + payload
+    covered = struct.pack(">hiqqqhii", 0, 0, STAMP, STAMP, producer, epoch, sequence, 1) + payload
     rest = struct.pack(">ibI", -1, 2, crc32c(covered)) + covered
     return struct.pack(">qi", 0, len(rest)) + rest
 
 
-def produce_raw(broker: Broker, topic: str, batch: bytes) -> dict[str, Any]:
-    """Produce to partition 0; the partition's answer."""
+def produce_raw(broker: Broker, topic: str, batch: bytes, error: int = 0) -> dict[str, Any]:
+    """Produce to partition 0; the partition's answer, which must have that error code."""
     body = Coder(api(PRODUCE, "Request"), VERSION).encode(
         {
             "Acks": -1,
@@ -51,7 +51,7 @@ def produce_raw(broker: Broker, topic: str, batch: bytes) -> dict[str, Any]:
         answer[response_header_bytes(PRODUCE, VERSION) :]
     )
     found: dict[str, Any] = decoded["Responses"][0]["PartitionResponses"][0]
-    assert found["ErrorCode"] == 0, found
+    assert found["ErrorCode"] == error, found
     return found
 
 
@@ -103,6 +103,24 @@ def test_a_repetition_of_the_same_records_is(pair: Pair, topic: Topic) -> None:
         assert_contiguous(pair.target.records(mirrored, 0))
         mirror.wait_state("ACTIVE", name)
         assert mirror.metric("farshore_partition_faults_total", topic=name) >= 1
+
+
+INVALID_PRODUCER_EPOCH = 47
+
+
+def test_an_old_epoch_is_refused_once_the_next_has_written(pair: Pair, topic: Topic) -> None:
+    """ADR 1: a broker refuses a producer's old epoch, but not before a batch of the new one stands
+    there; the new one begins at sequence 0 whatever the old one wrote."""
+    name, broker = topic("t"), pair.west.broker(1)
+    producer = 4_000_000_000
+    pair.target.create_topic(name)
+    assert produce_raw(broker, name, batch_of(b"a", producer, 0))["BaseOffset"] == 0
+    assert produce_raw(broker, name, batch_of(b"late", producer, 1))["BaseOffset"] == 1
+    assert produce_raw(broker, name, batch_of(b"b", producer, 0, 1))["BaseOffset"] == 2
+    for sequence in (1, 2):
+        late = batch_of(b"later", producer, sequence)
+        produce_raw(broker, name, late, INVALID_PRODUCER_EPOCH)
+    assert produce_raw(broker, name, batch_of(b"c", producer, 1, 1))["BaseOffset"] == 3
 
 
 def test_a_replaced_log_of_the_same_length(pair: Pair, topic: Topic) -> None:
