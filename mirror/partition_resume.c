@@ -322,6 +322,9 @@ void partition_on_probe(struct partition *p, const struct probe_result *asked)
 		seen.target_end = tail_end(r);
 	if (r->source_err != ERR_OK || r->target_err != ERR_OK) {
 		bool source = r->source_err != ERR_OK;
+		/* While the target is away nothing is fetched: from here the lag is known. */
+		if (!source && r->source_end > p->source_hw && !partition_other_source(p))
+			p->source_hw = r->source_end;
 		p->env->host->refresh(p->env->host_ctx, p, source);
 		if (wait_for_leader(p, r))
 			return;

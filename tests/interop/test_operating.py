@@ -231,7 +231,10 @@ def test_lag(pair: Pair, topic: Topic) -> None:
             assert_same(pair.source, name, pair.target, f"east.{name}")
             proxy.refuse(True)
             proxy.cut()
-            pair.source.produce(name, numbered(500, start=10))
+            pair.source.produce(name, numbered(1, start=10))
+            mirror.wait_state("TARGET_UNAVAILABLE", name)
+            # From now on it fetches nothing, and knows all the same.
+            pair.source.produce(name, numbered(499, start=11))
 
             def lagging() -> bool:
                 entry = mirror.partition(name)
