@@ -97,8 +97,14 @@ def clients(clusters: tuple[Cluster, Cluster]) -> tuple[Client, Client]:
 
 
 @pytest.fixture
-def pair(clusters: tuple[Cluster, Cluster], clients: tuple[Client, Client], tmp_path: Path) -> Pair:
-    return Pair(*clusters, *clients, tmp_path)
+def pair(
+    clusters: tuple[Cluster, Cluster], clients: tuple[Client, Client], tmp_path: Path
+) -> Iterator[Pair]:
+    made = Pair(*clusters, *clients, tmp_path)
+    yield made
+    # Those that a test which failed has left.
+    for mirror in made.mirrors:
+        mirror.kill()
 
 
 @pytest.fixture

@@ -191,7 +191,9 @@ def copy_again_and_kill(pair: Pair, folder: Path) -> Commits:
 
 
 def mirror_maker(pair: Pair, folder: Path, name: str, flush: dict[str, str]) -> MirrorMaker2:
-    props = mm2_properties(pair.east, pair.west, ",".join(TOPICS), more={**FLOW, **flush})
+    # Else it looks through every jar for plugins before it begins.
+    quick = {"west.plugin.discovery": "service_load"}
+    props = mm2_properties(pair.east, pair.west, ",".join(TOPICS), more={**FLOW, **flush, **quick})
     return MirrorMaker2(folder, props, name=name, flags=QUICK_FLAGS)
 
 
