@@ -394,6 +394,7 @@ def test_after_losses(pair: Pair, topic: Topic, groups: tuple[Groups, Groups]) -
         ",".join(names),
         "links.east->west.on_topic_recreated=restart",
         "links.east->west.on_data_loss=record_and_continue",
+        "links.east->west.request_lifetime=1 s",
         more={**SYNC, "groups": f"{topic()}-.*"},
     )
     before = every_offset(f"{topic()}-old", dict.fromkeys(names, 100), dict.fromkeys(names, 0))

@@ -193,7 +193,7 @@ def test_topic_recreated_between_two_looks(pair: Pair, topic: Topic) -> None:
     When the copy is deleted, the new topic is copied."""
     name = topic("t")
     two_partitions(pair, name)
-    with pair.mirror(name) as mirror:
+    with pair.mirror(name, "links.east->west.request_lifetime=1 s") as mirror:
         assert_same(pair.source, name, pair.target, f"east.{name}")
         mirror.process.signal(signal.SIGSTOP)
         recreate(pair, name, 1500)
