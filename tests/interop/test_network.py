@@ -258,6 +258,10 @@ def test_target_truncated(pair: Pair, north: Cluster, topic: Topic) -> None:
         def write() -> None:
             pair.source.produce(name, numbered(500, start=1000))
             wait_for("the copy", lambda: target.offsets(mirrored)[1] == 1500)
+            # What the mirror was not told to be stored is not missed by it, but sent again.
+            wait_for(
+                "its answer", lambda: (mirror.partition(name) or {})["target_position"] == 1500
+            )
 
         lose_the_tail(north, target, mirrored, write)
         pair.source.produce(name, numbered(800, start=1500))

@@ -30,6 +30,7 @@ MIB = 1 << 20
 FIRST_S = 300  # the longest wait for a first start
 GROWN = TOPIC_PARTITIONS + 5
 WARM_S = 2
+FIRST_MOVER = 90000
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,7 @@ class Fleet:
         self.folder = folder
         self.seconds = seconds  # that each rate is measured over
         self.groups = 0  # that were made
+        self.movers = 0  # and those that moved
         self.began = 0.0
 
     def properties(self, partitions: int, side: str) -> dict[str, str]:
@@ -179,9 +181,12 @@ class Fleet:
         commit_groups(self.source_client, range(self.groups, groups), lambda _: 1, topics)
         self.groups = groups
         began = time.monotonic()
-        wait_for(f"{groups} groups", lambda: in_step(mirror) == groups, FIRST_S, 1)
+        known = groups + self.movers
+        wait_for(f"{groups} groups", lambda: in_step(mirror) == known, FIRST_S, 1)
         took = time.monotonic() - began
-        number, topic = groups, topics[groups % len(topics)]
+        number = FIRST_MOVER + self.movers  # none that a larger fleet makes, too
+        self.movers += 1
+        topic = topics[number % len(topics)]
         produce_each(self.source_client, [topic])
         commit_groups(self.source_client, [number], lambda _: 2, topics)
         began = time.monotonic()
