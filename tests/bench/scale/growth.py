@@ -91,6 +91,7 @@ class Fleet:
         self.seconds = seconds  # that each rate is measured over
         self.groups = 0  # that were made
         self.movers = 0  # and those that moved
+        self.paced = 1  # number of the next paced record
         self.began = 0.0
 
     def properties(self, partitions: int, side: str) -> dict[str, str]:
@@ -134,10 +135,10 @@ class Fleet:
             rest = self._rest(mirror.process)
             groups_s, group_move_s = self._groups(mirror, partitions)
             groups_rest = self._rest(mirror.process)
-            work = self._work(mirror, 1)
+            work = self._work(mirror)
             changer = Change(self, grower)
             changer.start()
-            change = self._work(mirror, 1 + 2 * self.seconds * RATE)
+            change = self._work(mirror)
             changer.join()
             metrics, links = page(mirror, "/metrics"), page(mirror, "/v1/links")
             scraped = mirror.process.usage().rss_max
@@ -199,13 +200,15 @@ class Fleet:
         )
         return took, time.monotonic() - began
 
-    def _work(self, mirror: Mirror, first: int) -> Work:
+    def _work(self, mirror: Mirror) -> Work:
         """Two paced seconds for warming up, then `seconds` that are measured."""
         topic = topic_names(1)[0]
         copy = f"{self.source.name}.{topic}"
-        Pacer(self.source_client, topic, first, WARM_S).result()
-        first += WARM_S * RATE
-        pacer = Pacer(self.source_client, topic, first, self.seconds, (self.target_client, copy))
+        Pacer(self.source_client, topic, self.paced, WARM_S).result()
+        self.paced += WARM_S * RATE
+        far = (self.target_client, copy)
+        pacer = Pacer(self.source_client, topic, self.paced, self.seconds, far)
+        self.paced += self.seconds * RATE
         cpu, at = mirror.process.usage().cpu_s, time.monotonic()
         time.sleep(self.seconds)
         percent = (mirror.process.usage().cpu_s - cpu) / (time.monotonic() - at) * 100
