@@ -14,14 +14,14 @@
 
 #include "lib/base/mem.h"
 #include "lib/net/http.h"
-#include "mirror/control.h"
-#include "mirror/gaps_api.h"
-#include "mirror/groups_api.h"
-#include "mirror/link.h"
-#include "mirror/memory.h"
-#include "mirror/page.h"
-#include "mirror/status.h"
-#include "mirror/translate_api.h"
+#include "mirror/http/control.h"
+#include "mirror/http/gaps_api.h"
+#include "mirror/http/groups_api.h"
+#include "mirror/http/page.h"
+#include "mirror/http/status.h"
+#include "mirror/http/translate_api.h"
+#include "mirror/link/link.h"
+#include "mirror/link/memory.h"
 
 enum {
 	/* The program itself: libraries, decoded answers, tables; and what stands beside the bytes

@@ -4,7 +4,7 @@
 #define FARSHORE_MIRROR_DAEMON_H
 
 #include "lib/base/log.h"
-#include "mirror/config.h"
+#include "mirror/config/config.h"
 
 /*
  * Keep SIGTERM, SIGINT and SIGHUP from ending the process until daemon_run takes them up; the first

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "mirror/config.h"
+#include "mirror/config/config.h"
 #include "mirror/daemon.h"
 
 enum { EXIT_CONFIG = 2, TARGETS_MAX = 64 };

@@ -3,7 +3,7 @@
 #ifndef FARSHORE_TOOLS_COMMAND_H
 #define FARSHORE_TOOLS_COMMAND_H
 
-#include "mirror/config.h"
+#include "mirror/config/config.h"
 #include "tools/api.h"
 #include "tools/options.h"
 

@@ -13,9 +13,9 @@
 #include "lib/base/mem.h"
 #include "lib/net/loop.h"
 #include "lib/net/tls.h"
-#include "mirror/connect.h"
-#include "mirror/naming.h"
-#include "mirror/target_reader.h"
+#include "mirror/clusters/connect.h"
+#include "mirror/clusters/target_reader.h"
+#include "mirror/config/naming.h"
 
 enum {
 	TURN_MS = 20,

@@ -11,7 +11,7 @@
 
 #include "checkpoint/store.h"
 #include "checkpoint/translate.h"
-#include "mirror/config.h"
+#include "mirror/config/config.h"
 
 struct direct;
 

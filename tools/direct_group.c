@@ -9,7 +9,7 @@
 #include "lib/client/coordinators.h"
 #include "lib/client/group_offsets.h"
 #include "lib/client/metadata.h"
-#include "mirror/naming.h"
+#include "mirror/config/naming.h"
 #include "tools/direct_impl.h"
 
 enum { OFFSETS_MAX = 1000000, WHAT_MAX = 400 };

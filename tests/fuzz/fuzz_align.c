@@ -10,7 +10,7 @@
 
 #include "lib/wire/batch.h"
 #include "lib/wire/messages.h"
-#include "mirror/align.h"
+#include "mirror/partition/align.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

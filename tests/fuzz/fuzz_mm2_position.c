@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "mirror/mm2_position.h"
+#include "mirror/link/mm2_position.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

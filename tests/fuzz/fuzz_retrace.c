@@ -12,7 +12,7 @@
 
 #include "lib/wire/batch.h"
 #include "lib/wire/messages.h"
-#include "mirror/retrace.h"
+#include "mirror/partition/retrace.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

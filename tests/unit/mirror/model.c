@@ -13,7 +13,7 @@
 #include <cmocka.h>
 
 #include "lib/wire/records.h"
-#include "mirror/memory.h"
+#include "mirror/link/memory.h"
 
 enum {
 	NODE = 1,

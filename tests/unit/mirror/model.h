@@ -9,8 +9,8 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
-#include "mirror/link_priv.h"
-#include "mirror/topic_configs.h"
+#include "mirror/clusters/topic_configs.h"
+#include "mirror/link/link_parts.h"
 #include "tests/unit/net/scripted_peer.h"
 
 enum { MODEL_TOPICS = 4, MODEL_PARTS = 1100, MODEL_APIS = 64, MODEL_LOG_BYTES = 1 << 20 };

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "lib/wire/records.h"
-#include "mirror/gaps.h"
+#include "mirror/link/gaps.h"
 #include "tests/unit/mirror/model.h"
 
 enum {

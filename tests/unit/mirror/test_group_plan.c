@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "lib/base/metrics.h"
-#include "mirror/group_impl.h"
+#include "mirror/group/group_impl.h"
 
 struct expected {
 	int64_t target, placed; /* what is at the target, and what this link put there */

@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/group_impl.h"
+#include "mirror/group/group_impl.h"
 #include "tests/unit/rng.h"
 
 enum { SIDES = 2, LOG_MAX = 400, WORLDS = 400, STEPS = 150 };

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/headroom.h"
+#include "mirror/link/headroom.h"
 
 static void rates(void **state)
 {

@@ -14,7 +14,7 @@
 #include "checkpoint/mm2_records.h"
 #include "lib/base/metrics.h"
 #include "lib/wire/records.h"
-#include "mirror/group_impl.h"
+#include "mirror/group/group_impl.h"
 #include "tests/unit/mirror/model_groups.h"
 
 enum { STEP_MS = 20, NOT_COORDINATOR = 16, GROUP_AUTHORIZATION_FAILED = 30, LOADING = 14 };

@@ -8,7 +8,7 @@
 
 #include "lib/base/frame.h"
 #include "lib/net/loop.h"
-#include "mirror/memory.h"
+#include "mirror/link/memory.h"
 
 struct asker {
 	struct memory *m;

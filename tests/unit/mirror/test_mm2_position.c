@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/mm2_position.h"
+#include "mirror/link/mm2_position.h"
 
 static enum err decode(const char *key, const char *value, struct mm2_position *p)
 {

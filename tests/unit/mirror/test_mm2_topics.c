@@ -12,7 +12,7 @@
 
 #include "checkpoint/mm2_records.h"
 #include "lib/wire/records.h"
-#include "mirror/heartbeats.h"
+#include "mirror/link/heartbeats.h"
 #include "tests/unit/mirror/model.h"
 
 enum { STEP_MS = 20, READ_BYTES = 1 << 20, SYNCS_MAX = 64, TOPIC_AUTHORIZATION_FAILED = 29 };

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/page.h"
+#include "mirror/http/page.h"
 
 static void expect(const char *text, const char *html)
 {

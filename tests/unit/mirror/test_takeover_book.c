@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "checkpoint/mm2_records.h"
-#include "mirror/takeover_book.h"
+#include "mirror/link/takeover_book.h"
 
 static void position(struct takeover_book *b, const char *alias, const char *topic, int partition,
 		     int64_t offset)

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/topic_configs.h"
+#include "mirror/clusters/topic_configs.h"
 
 enum { ROWS = 16 };
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "mirror/topic_writer.h"
+#include "mirror/clusters/topic_writer.h"
 #include "tests/unit/mirror/model.h"
 
 enum { STEP_MS = 20, BATCH_BYTES = 4096, MESSAGE_TOO_LARGE = 10, POLICY_VIOLATION = 44 };

@@ -12,8 +12,8 @@
 #include <cmocka.h>
 
 #include "checkpoint/block.h"
-#include "mirror/id_set.h"
-#include "mirror/reverse.h"
+#include "mirror/clusters/id_set.h"
+#include "mirror/clusters/reverse.h"
 #include "tests/unit/mirror/model.h"
 
 enum { STEP_MS = 20, LIST_OFFSETS = 2, NOT_LEADER = 6, OTHER = 900, LATER = 901, LOCAL = 55 };
