@@ -148,7 +148,8 @@ static void create(struct changes *c, struct creating *t, bool validate_only)
 	struct errmsg why = {0};
 	enum err e = check_assignments(t, &why);
 
-	if (e == ERR_OK && metadata_is_internal(t->in->name))
+	if (e == ERR_OK && metadata_is_internal(t->in->name) &&
+	    metadata_topic(m, t->in->name) == NULL)
 		e = errmsg_set(&why, ERR_KAFKA_INVALID_TOPIC_EXCEPTION,
 			       "The broker makes its own topics itself.");
 	if (e != ERR_OK) {

@@ -42,10 +42,10 @@ static bool fill(struct request *r, struct bytes id,
 	if (e != ERR_OK)
 		return true;
 	const struct group *group = groups_find(g, id);
-	if (group == NULL)
-		return fill_missing(r, out);
 	if (q->include_authorized_operations)
 		out->authorized_operations = GROUP_OPERATIONS;
+	if (group == NULL)
+		return fill_missing(r, out);
 	return group_describe(group, &r->arena, out) == ERR_OK;
 }
 

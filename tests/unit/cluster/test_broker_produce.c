@@ -182,6 +182,14 @@ static void what_is_wrong_with_a_partition_is_said_of_it(void **state)
 	b[16] = 1;
 	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 87);
 	b[16] = 2;
+	b[7] = 1; /* base offset 1 */
+	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 87);
+	b[0] = 0x80; /* a negative one */
+	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 87);
+	b[0] = b[7] = 0;
+	b[16] = 3;
+	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 2);
+	b[16] = 2;
 	b[good.n - 1] ^= 1; /* the checksum is of other bytes */
 	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 2);
 	b[good.n - 1] ^= 1;
@@ -189,6 +197,51 @@ static void what_is_wrong_with_a_partition_is_said_of_it(void **state)
 	assert_int_equal(produce(r, fd, 6, rig_produce(&p, "t", -1, good)), 76);
 	b[22] = 0;
 	assert_int_equal(produce(r, fd, 9, rig_produce(&p, "t", -1, good)), 0);
+	close(fd);
+}
+
+/* The counts contradict each other, the checksum is right: INVALID_RECORD, which no client sends
+ * again (LogValidator.validateBatch). */
+static void counts_that_cannot_be_are_final(void **state)
+{
+	static const struct {
+		int32_t last_delta, count;
+	} cases[] = {{1, 3}, {1, 1}, {1, 0}, {1, -1}, {0, 2}, {5, 2}, {-1, 2}, {-1, 0}};
+	struct rig *r = *state;
+	int fd = rig_connect(r);
+	uint8_t b[RIG_BATCH_MAX], bad[RIG_BATCH_MAX];
+	struct rig_produce p;
+	rig_topic(r, fd, "t", 1);
+	struct bytes whole = batch(b);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct batch_head h;
+		batch_head_get(b, &h);
+		h.last_offset_delta = cases[i].last_delta;
+		h.count = cases[i].count;
+		batch_head_restamp(b, whole.n - BATCH_HEAD, &h, bad);
+		memcpy(bad + BATCH_HEAD, b + BATCH_HEAD, whole.n - BATCH_HEAD);
+		assert_true(batch_crc_ok(bytes_of(bad, whole.n)));
+		(void)rig_produce(&p, "t", -1, bytes_of(bad, whole.n));
+		assert_int_equal(produce(r, fd, 9, &p.m), 87);
+	}
+	close(fd);
+}
+
+/* A client's timeout is for other replicas, and there are none. */
+static void a_timeout_of_nothing_is_enough(void **state)
+{
+	static const char *const always[] = {"log.fsync=always", NULL};
+	struct rig *r = *state;
+	rig_restart(r, always);
+	int fd = rig_connect(r);
+	uint8_t b[RIG_BATCH_MAX];
+	struct rig_produce p;
+	rig_topic(r, fd, "t", 1);
+	for (int32_t ms = -1; ms <= 1; ms++) {
+		(void)rig_produce(&p, "t", -1, batch(b));
+		p.m.timeout_ms = ms;
+		assert_int_equal(produce(r, fd, 9, &p.m), 0);
+	}
 	close(fd);
 }
 
@@ -315,6 +368,8 @@ int main(void)
 		TEST(batches_get_offsets_in_order),
 		TEST(by_id_from_version_13_on),
 		TEST(what_is_wrong_with_a_partition_is_said_of_it),
+		TEST(counts_that_cannot_be_are_final),
+		TEST(a_timeout_of_nothing_is_enough),
 		TEST(bad_records_are_named),
 		TEST(the_brokers_own_topics_are_for_tools),
 		TEST(acks_0_has_no_answer_and_no_mercy),
