@@ -43,6 +43,7 @@ struct part {
 	/* What was read. */
 	struct fetch_outcome outcome;
 	struct plog_slice slice;
+	int64_t found; /* bytes that count for min_bytes: read, or held back by a limit */
 	int32_t leader, leader_epoch; /* with an error that tells them */
 	int32_t diverging_epoch;
 	int64_t diverging_end;
@@ -66,7 +67,7 @@ struct fetch {
 	size_t slots_n;
 	int64_t min_bytes, max_bytes;
 	/* Of the last read. */
-	int64_t bytes;
+	int64_t bytes, found;
 	bool at_once; /* an error or a divergence: no wait */
 	/* While parked. */
 	bool parked;
@@ -229,8 +230,10 @@ static void read_part(struct fetch *f, struct part *p, int64_t room)
 	if (e == ERR_OK)
 		e = check_divergence(p, from);
 	int64_t max = p->max_bytes < 0 ? 0 : p->max_bytes;
+	if (max > room)
+		max = room;
 	if (e == ERR_OK)
-		e = read_log(p, from->log, (size_t)(max < room ? max : room), f->bytes == 0);
+		e = read_log(p, from->log, (size_t)max, f->bytes == 0);
 	if (e != ERR_OK)
 		p->outcome = (struct fetch_outcome){.error = e, .high_watermark = -1, .start = -1};
 	if (from != NULL) {
@@ -238,19 +241,22 @@ static void read_part(struct fetch *f, struct part *p, int64_t room)
 		p->leader_epoch = from->leader_epoch;
 	}
 	p->outcome.records = p->slice.n > 0;
+	/* DelayedFetch.scala counts bytes and does not look for batches. */
+	p->found = p->slice.too_large ? max : (int64_t)p->slice.n;
 }
 
 /* The first partition with records may be larger than all limits, so that a client gets on
- * (KIP-74). */
+ * (KIP-74); a batch that does not fit for those before it comes with the next fetch. */
 static void read_all(struct fetch *f)
 {
-	f->bytes = 0;
+	f->bytes = f->found = 0;
 	f->at_once = false;
 	for (size_t i = 0; i < f->parts_n; i++) {
 		struct part *p = &f->parts[i];
 		int64_t room = f->max_bytes > f->bytes ? f->max_bytes - f->bytes : 0;
 		read_part(f, p, room);
 		f->bytes += (int64_t)p->slice.n;
+		f->found += p->found;
 		f->at_once = f->at_once || p->outcome.error != ERR_OK || p->outcome.diverging;
 	}
 }
@@ -505,8 +511,8 @@ static void park(struct fetch *f)
 {
 	struct request *r = f->r;
 	for (size_t i = 0; i < f->parts_n; i++)
-		f->parts[i].waiting_bytes = (int64_t)f->parts[i].slice.n;
-	f->waiting_bytes = f->bytes;
+		f->parts[i].waiting_bytes = f->parts[i].found;
+	f->waiting_bytes = f->found;
 	release_files(f);
 	f->parked = true;
 	f->deadline.fn = on_deadline;
@@ -524,7 +530,7 @@ static void park(struct fetch *f)
 
 static bool enough(const struct fetch *f)
 {
-	return f->in->max_wait_ms <= 0 || f->parts_n == 0 || f->bytes >= f->min_bytes || f->at_once;
+	return f->in->max_wait_ms <= 0 || f->parts_n == 0 || f->found >= f->min_bytes || f->at_once;
 }
 
 void api_fetch(struct request *r)

@@ -118,12 +118,15 @@ struct plog_slice {
 	int fd;                 /* of `file` */
 	int64_t position;       /* in the file */
 	size_t n;               /* bytes; 0: nothing at or above the offset below the bound */
+	bool too_large;         /* n is 0 because the first batch has more than `max` bytes */
 };
 
 /*
  * Find the records from `offset` on, below the high watermark: up to `max` bytes, from one segment.
- * With `whole_first`, the first batch is given whole even if it is larger. The first batch is the
- * one that holds `offset` or the first after it. Reads indexes and a few batch heads, no records.
+ * The first batch is the one that holds `offset` or the first after it. It is given whole, even if
+ * it is larger with `whole_first`, else not at all: consumers take the beginning of a batch alone
+ * for a fault of the broker (FetchCollector.java). The last batch may be cut off. Reads indexes and
+ * a few batch heads, no records.
  * ERR_KAFKA_OFFSET_OUT_OF_RANGE: below the start or above the end (between the high watermark and
  * the end: no bytes). ERR_KAFKA_KAFKA_STORAGE_ERROR.
  */

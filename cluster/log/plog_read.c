@@ -56,12 +56,15 @@ enum err plog_read(struct plog *l, int64_t offset, size_t max, bool whole_first,
 			return read_error(e);
 		if (position >= visible)
 			break;
+		if (max < batch_size(&h)) {
+			out->too_large = !whole_first;
+			max = whole_first ? batch_size(&h) : 0;
+		}
 		int64_t n = visible - position;
 		if ((uint64_t)n > max)
 			n = (int64_t)max;
-		if (whole_first && n < (int64_t)batch_size(&h))
-			n = (int64_t)batch_size(&h);
-		fill_slice(g, position, n, out);
+		if (n > 0)
+			fill_slice(g, position, n, out);
 		return ERR_OK;
 	}
 	return ERR_OK;

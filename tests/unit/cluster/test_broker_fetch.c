@@ -122,6 +122,50 @@ static void limits_leave_the_first_batch_whole(void **state)
 	close(fd);
 }
 
+/* Java's consumer takes records without one whole batch for a fault of the broker and throws
+ * (FetchCollector.java): what does not fit is left out, and comes first with the next fetch. */
+static void a_batch_that_does_not_fit_is_left_out(void **state)
+{
+	struct rig *r = *state;
+	struct rig_fetch f;
+	int fd = rig_connect(r);
+	int64_t first = -1, last = -1;
+	rig_topic(r, fd, "t", 2);
+	for (int32_t i = 0; i < 4; i++) {
+		uint8_t b[RIG_BATCH_MAX];
+		struct rig_produce p;
+		size_t n = rig_batch(b, 1, 1000, clock_wall_ms(clock_system()));
+		(void)rig_produce(&p, "t", -1, bytes_of(b, n));
+		p.part.index = i % 2;
+		assert_int_equal(
+			rig_produced(rig_call(r, fd, WIRE_API_PRODUCE, 9, &p.m))->error_code, 0);
+	}
+	struct fetch_request *m = rig_fetch(&f, "t", 0);
+	f.parts[1] = f.parts[0];
+	f.parts[1].partition = 1;
+	f.topic.partitions_n = 2;
+	/* By the limit of the partition, then by that of the answer: 1 batch and a half. */
+	for (int i = 0; i < 2; i++) {
+		f.parts[0].partition_max_bytes = f.parts[1].partition_max_bytes =
+			i == 0 ? 500 : 1 << 20;
+		m->max_bytes = i == 0 ? 1 << 20 : 2600;
+		const struct fetch_response *a = rig_call(r, fd, FETCH, 11, m);
+		const struct fetch_response_partition_data *p = a->responses[0].partitions;
+		assert_int_equal(batches(&p[0], &first, &last), 1 + i);
+		assert_int_equal(batches(&p[1], &first, &last), 0);
+		assert_int_equal(p[1].records.data.n, 0);
+		assert_int_equal(p[1].high_watermark, 2);
+	}
+	/* What is held back counts for min_bytes: no wait for more. */
+	f.parts[0].partition_max_bytes = f.parts[1].partition_max_bytes = 900;
+	m->max_bytes = 1 << 20;
+	m->min_bytes = 1700;
+	m->max_wait_ms = LONG_WAIT;
+	const struct fetch_response *at_once = rig_call(r, fd, FETCH, 11, m);
+	assert_int_equal(batches(&at_once->responses[0].partitions[0], &first, &last), 1);
+	close(fd);
+}
+
 /* As in Kafka: where it was named first, as it was named last. A million times are one. */
 static void a_partition_named_again_counts_once(void **state)
 {
@@ -601,6 +645,7 @@ int main(void)
 		TEST(records_are_read_in_every_version),
 		TEST(read_committed_is_told_of_no_aborted_transaction),
 		TEST(limits_leave_the_first_batch_whole),
+		TEST(a_batch_that_does_not_fit_is_left_out),
 		TEST(a_partition_named_again_counts_once),
 		TEST(offsets_outside_are_out_of_range),
 		TEST(what_is_not_there_is_said_by_name_or_id),
