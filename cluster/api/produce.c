@@ -117,8 +117,8 @@ static enum err check_records(const struct produce *p, struct bytes records, str
 				  "Produce v%d must have a whole record batch for each partition",
 				  version);
 	case BATCH_WALK_MALFORMED:
-		/* The log refuses it too, and tells what clients send again (2) from what they do not
-		 * (87): a head that is wrong behind a checksum that is right will not get better. */
+		/* The log refuses it too, and tells what clients send again (2) from what they do
+		 * not (87): a wrong head whose checksum is right will not get better. */
 		return ERR_OK;
 	}
 	if (walk.left.n > 0)
