@@ -155,7 +155,7 @@ static const struct config_row rows[] = {
 	 .help = "Fetch sessions that are kept (KIP-227)."},
 
 	{BROKER(c.http_listen), .key = "http.listen", .type = CONFIG_STRING, .def = "",
-	 .help = "Address of /metrics, /livez and /readyz; empty: no listener."},
+	 .help = "Address of /metrics, /v1/groups, /livez and /readyz; empty: no listener."},
 	{BROKER(log_level), .key = "log.level", .type = CONFIG_ENUM, .words = config_table_levels,
 	 .def = "info",
 	 .help = "Which lines are logged."},

@@ -25,7 +25,8 @@ static void on_accept(void *arg, int fd)
 	sessions_accept(o->all, fd, &o->endpoint);
 }
 
-static enum err open_tls(struct loop *l, const struct listener_config *c, struct one *o,
+/* NULL for a listener without TLS. */
+static enum err open_tls(struct log *log, const struct listener_config *c, struct tls_ctx **out,
 			 struct errmsg *why)
 {
 	const struct tls_config tls = {
@@ -37,15 +38,28 @@ static enum err open_tls(struct loop *l, const struct listener_config *c, struct
 			       : c->client_auth == CLIENT_AUTH_REQUESTED ? TLS_CLIENT_CERT_OPTIONAL
 									 : TLS_CLIENT_CERT_NONE,
 	};
+	*out = NULL;
 	if (c->protocol != LISTENER_SSL)
 		return ERR_OK;
-	return tls_ctx_new(&tls, loop_log(l), &o->tls, why);
+	return tls_ctx_new(&tls, log, out, why);
+}
+
+enum err listeners_check(const struct broker_config *c, struct errmsg *why)
+{
+	for (size_t i = 0; i < c->listeners_n; i++) {
+		struct tls_ctx *tls;
+		enum err e = open_tls(NULL, &c->listeners[i], &tls, why);
+		tls_ctx_free(tls);
+		if (e != ERR_OK)
+			return errmsg_wrap(why, e, "listeners.%s", c->listeners[i].name);
+	}
+	return ERR_OK;
 }
 
 static enum err open_one(struct loop *l, const struct listener_config *c, struct one *o,
 			 struct errmsg *why)
 {
-	enum err e = open_tls(l, c, o, why);
+	enum err e = open_tls(loop_log(l), c, &o->tls, why);
 	if (e == ERR_OK)
 		e = listener_new(l, c->host, c->port, on_accept, o, &o->socket, why);
 	if (e != ERR_OK)

@@ -13,6 +13,10 @@ struct listeners;
 enum err listeners_new(struct loop *l, const struct broker_config *c, struct sessions *all,
 		       struct listeners **out, struct errmsg *why) ERR_MUST_USE;
 
+/* Read the certificates as listeners_new would. ERR_CONFIG: which listener, which file and why;
+ * ERR_NOMEM. */
+enum err listeners_check(const struct broker_config *c, struct errmsg *why) ERR_MUST_USE;
+
 /* Listen no more. What sessions borrow stays. */
 void listeners_stop(struct listeners *ls);
 

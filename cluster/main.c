@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cluster/broker.h"
+#include "cluster/listeners.h"
 
 enum { EXIT_CONFIG = 2, SIGNALS = 3 };
 
@@ -66,6 +67,13 @@ static int bad_usage(const char *what)
 	return EXIT_CONFIG;
 }
 
+static int unexpected(const char *argument)
+{
+	fprintf(stderr, "farshore-broker: unexpected argument %s; see farshore-broker --help\n",
+		argument);
+	return EXIT_CONFIG;
+}
+
 static int take_once(const char **to)
 {
 	if (*to != NULL)
@@ -115,7 +123,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 			return code;
 	}
 	if (optind < argc)
-		return bad_usage("unexpected argument");
+		return unexpected(argv[optind]);
 	a->source.sets = a->sets;
 	return -1;
 }
@@ -188,6 +196,18 @@ static enum err serve(const struct broker_config *config, struct log *log, struc
 	return e;
 }
 
+/* Certificates that cannot be used show up now, not when the broker is started anew. */
+static int check(const struct broker_config *config)
+{
+	struct errmsg why = {""};
+	if (listeners_check(config, &why) != ERR_OK) {
+		fprintf(stderr, "farshore-broker: %s\n", why.text);
+		return EXIT_CONFIG;
+	}
+	broker_config_dump(config, stdout);
+	return EXIT_SUCCESS;
+}
+
 static int run(const struct broker_config *config)
 {
 	enum log_level level = LOG_INFO;
@@ -225,9 +245,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "farshore-broker: %s\n", why.text);
 		return EXIT_CONFIG;
 	}
-	if (a.check)
-		broker_config_dump(&config, stdout);
-	code = a.check ? EXIT_SUCCESS : run(&config);
+	code = a.check ? check(&config) : run(&config);
 	broker_config_fini(&config);
 	return code;
 }

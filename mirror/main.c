@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mirror/clusters/connect.h"
 #include "mirror/config/config.h"
 #include "mirror/daemon.h"
 
@@ -33,7 +34,8 @@ static const char usage[] =
 	"\n"
 	"While it runs: http://127.0.0.1:8380/metrics /readyz /livez /v1/links (see http.listen).\n"
 	"Logs go to stderr. SIGTERM stops it cleanly within 5 s; kill -9 loses and doubles nothing "
-	"either. SIGHUP\nreads the configuration again and takes over log.level and paused.\n"
+	"either. SIGHUP\nreads the configuration again and takes over what --help-config says "
+	"\"reloads\" of.\n"
 	"Exit codes: 0 stopped, 1 could not run, 2 bad command line or configuration.\n";
 
 struct arguments {
@@ -73,6 +75,13 @@ static const struct option options[] = {
 static int bad_usage(const char *what)
 {
 	fprintf(stderr, "farshore-mirror: %s; see farshore-mirror --help\n", what);
+	return EXIT_CONFIG;
+}
+
+static int unexpected(const char *argument)
+{
+	fprintf(stderr, "farshore-mirror: unexpected argument %s; see farshore-mirror --help\n",
+		argument);
 	return EXIT_CONFIG;
 }
 
@@ -132,7 +141,7 @@ static int parse(struct arguments *a, int argc, char **argv)
 	/* MirrorMaker 2 takes several aliases after one --clusters. */
 	for (; optind < argc; optind++) {
 		if (a->source.only_targets_n == 0)
-			return bad_usage("unexpected argument");
+			return unexpected(argv[optind]);
 		if (a->source.only_targets_n == TARGETS_MAX)
 			return bad_usage("too many --clusters");
 		a->targets[a->source.only_targets_n++] = argv[optind];
@@ -142,6 +151,22 @@ static int parse(struct arguments *a, int argc, char **argv)
 	a->source.sets = a->sets;
 	a->source.only_targets = a->targets;
 	return -1;
+}
+
+/* Certificates that cannot be used show up now, not when the mirror is started anew. */
+static int check(const struct mirror_config *config)
+{
+	int code = EXIT_SUCCESS;
+	for (size_t i = 0; i < config->clusters_n; i++) {
+		struct errmsg why = {""};
+		if (connect_check(&config->clusters[i], &why) == ERR_OK)
+			continue;
+		fprintf(stderr, "farshore-mirror: %s\n", why.text);
+		code = EXIT_CONFIG;
+	}
+	if (code == EXIT_SUCCESS)
+		mirror_config_dump(config, stdout);
+	return code;
 }
 
 static int run(const struct mirror_config *config, const struct config_source *source)
@@ -183,12 +208,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "farshore-mirror: %s\n", why.text);
 		return EXIT_CONFIG;
 	}
-	if (a.check) {
-		mirror_config_dump(&config, stdout);
-		code = EXIT_SUCCESS;
-	} else {
-		code = run(&config, &a.source);
-	}
+	code = a.check ? check(&config) : run(&config, &a.source);
 	mirror_config_fini(&config);
 	return code;
 }

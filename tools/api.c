@@ -183,8 +183,9 @@ static enum err not_asked(const struct api *a, CURLcode code, const struct buf *
 		e = ERR_TLS;
 	else if (code == CURLE_OUT_OF_MEMORY)
 		e = ERR_NOMEM;
-	return errmsg_set(why, e, "%s: %s: %s", a->shown, err_text(e),
-			  a->detail[0] != '\0' ? a->detail : curl_easy_strerror(code));
+	return errmsg_set(why, e, "%s: %s: %s%s", a->shown, err_text(e),
+			  a->detail[0] != '\0' ? a->detail : curl_easy_strerror(code),
+			  e == ERR_CONNECT ? "; does a mirror run there? --url says where" : "");
 }
 
 /* The first line of a refusal. */
@@ -200,9 +201,24 @@ static void put_words(const struct buf *answer, struct buf *out)
 	buf_put_u8(out, '\0');
 }
 
-static enum err refused(const struct api *a, long status, const struct buf *answer,
-			struct errmsg *why)
+/* A path that a mirror has is not there. */
+static bool is_another_program(const struct api *a, long status, const struct buf *answer)
 {
+	static const char no_such_path[] = "Not found."; /* lib/net/http_routes.c */
+	const char *kind = NULL;
+	curl_easy_getinfo(a->curl, CURLINFO_CONTENT_TYPE, &kind);
+	return status == 404 && (kind == NULL || strncmp(kind, "text/plain", 10) != 0 ||
+				 (answer->len >= sizeof no_such_path - 1 &&
+				  memcmp(answer->p, no_such_path, sizeof no_such_path - 1) == 0));
+}
+
+static enum err refused(const struct api *a, const char *path, long status,
+			const struct buf *answer, struct errmsg *why)
+{
+	if (is_another_program(a, status, answer))
+		return errmsg_set(why, ERR_UNSUPPORTED,
+				  "%s has no %s (404): is it the mirror's http.listen?", a->shown,
+				  path);
 	enum err e = status == 404 ? ERR_NOT_FOUND : status == 400 ? ERR_CONFIG : ERR_UNSUPPORTED;
 	struct buf words;
 	buf_init(&words, URL_MAX);
@@ -244,7 +260,7 @@ enum err api_get(struct api *a, const char *path, const struct api_parameter *pa
 		if (code != CURLE_OK)
 			e = not_asked(a, code, &answer, why);
 		else if (status != 200)
-			e = refused(a, status, &answer, why);
+			e = refused(a, path, status, &answer, why);
 		else
 			e = read_answer(a, &answer, out, why);
 	}

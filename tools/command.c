@@ -23,7 +23,8 @@ static enum err load(struct command_place *p, const struct options *o, struct er
 	enum err e = mirror_config_load(&source, &p->config, nowhere, why);
 	fclose(nowhere);
 	p->has_config = e == ERR_OK;
-	return e;
+	/* A file that cannot be read is as bad a command line as one with a mistake. */
+	return e == ERR_OK || e == ERR_NOMEM ? e : ERR_CONFIG;
 }
 
 /* The URL of a mirror that listens there; "" if it does not. */

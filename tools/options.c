@@ -138,7 +138,10 @@ static enum err take_words(struct options *o, int argc, char **argv, struct errm
 		return errmsg_set(why, ERR_CONFIG,
 				  "say what to do: translate, link status, lag or groups");
 	if (row == end)
-		return errmsg_set(why, ERR_CONFIG, "there is no command %s", argv[0]);
+		return errmsg_set(why, ERR_CONFIG,
+				  "there is no command %s%s%s; there are: translate, link status, "
+				  "lag, groups",
+				  argv[0], argc > 1 ? " " : "", argc > 1 ? argv[1] : "");
 	o->command = row->command;
 	argc -= n;
 	argv += n;

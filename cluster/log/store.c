@@ -4,7 +4,8 @@
  *
  * Order at a start: the lock; meta.properties; the checkpoints; then the mark of a clean stop is
  * taken away and that is synced, so that no append can come before it. In a new directory
- * meta.properties is made last: a start that is cut short before that is begun anew by the next.
+ * meta.properties is made last: a start that is cut short before that is begun anew by the next. No
+ * log is made before it.
  */
 #include "cluster/log/store.h"
 
@@ -90,6 +91,60 @@ static void make_meta(struct store *s, const struct store_options *o)
 	}
 }
 
+/* "orders-3" into topic and partition; false for what is no partition's folder. */
+static bool split_name(const char *name, char topic[TOPIC_MAX + 1], int32_t *partition)
+{
+	const char *dash = strrchr(name, '-');
+	int64_t n = 0;
+
+	if (dash == NULL || dash == name || dash - name > TOPIC_MAX || dash[1] == '\0' ||
+	    (dash[1] == '0' && dash[2] != '\0'))
+		return false;
+	for (const char *p = dash + 1; *p != '\0'; p++) {
+		if (*p < '0' || *p > '9' || n > INT32_MAX / 10)
+			return false;
+		n = n * 10 + (*p - '0');
+	}
+	if (n > INT32_MAX)
+		return false;
+	*partition = (int32_t)n;
+	memcpy(topic, name, (size_t)(dash - name));
+	topic[dash - name] = '\0';
+	for (const char *p = topic; *p != '\0'; p++)
+		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
+			   *p) == NULL)
+			return false;
+	return true;
+}
+
+static bool note_log(void *arg, const char *name)
+{
+	char topic[TOPIC_MAX + 1], *found = arg;
+	int32_t partition;
+
+	if (!split_name(name, topic, &partition))
+		return true;
+	(void)snprintf(found, STORE_NAME_MAX, "%s", name);
+	return false;
+}
+
+/* With logs in it the directory is not new, and under a new cluster id their records would pass for
+ * another cluster's. */
+static enum err must_be_empty(const struct store *s, struct errmsg *why)
+{
+	char found[STORE_NAME_MAX] = "";
+
+	if (s->disk->list(s->disk->ctx, s->dir, note_log, found) != 0)
+		return errmsg_set(why, ERR_IO, "%s: %s", s->dir, strerror(errno));
+	if (found[0] == '\0')
+		return ERR_OK;
+	return errmsg_set(
+		why, ERR_CONFIG,
+		"%s/meta.properties, which says whose data these are, is missing, but there "
+		"is %s: restore it, or use an empty directory",
+		s->dir, found);
+}
+
 /* *fresh: there is none; s->meta has what is to be written. */
 static enum err read_meta(struct store *s, const struct store_options *o, bool *fresh,
 			  struct errmsg *why)
@@ -104,7 +159,7 @@ static enum err read_meta(struct store *s, const struct store_options *o, bool *
 		buf_fini(&text);
 		*fresh = true;
 		make_meta(s, o);
-		return ERR_OK;
+		return must_be_empty(s, why);
 	}
 	if (e == ERR_OK) {
 		e = meta_file_decode(&s->meta, buf_bytes(&text), why);
@@ -510,32 +565,6 @@ struct strays {
 	struct store *store;
 	struct buf names; /* each with its NUL */
 };
-
-/* "orders-3" into topic and partition; false for what is no partition's folder. */
-static bool split_name(const char *name, char topic[TOPIC_MAX + 1], int32_t *partition)
-{
-	const char *dash = strrchr(name, '-');
-	int64_t n = 0;
-
-	if (dash == NULL || dash == name || dash - name > TOPIC_MAX || dash[1] == '\0' ||
-	    (dash[1] == '0' && dash[2] != '\0'))
-		return false;
-	for (const char *p = dash + 1; *p != '\0'; p++) {
-		if (*p < '0' || *p > '9' || n > INT32_MAX / 10)
-			return false;
-		n = n * 10 + (*p - '0');
-	}
-	if (n > INT32_MAX)
-		return false;
-	*partition = (int32_t)n;
-	memcpy(topic, name, (size_t)(dash - name));
-	topic[dash - name] = '\0';
-	for (const char *p = topic; *p != '\0'; p++)
-		if (strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-",
-			   *p) == NULL)
-			return false;
-	return true;
-}
 
 static bool note_stray(void *arg, const char *name)
 {

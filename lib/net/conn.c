@@ -151,10 +151,9 @@ static enum err io_reason(const struct conn *c, enum sock_io io, struct errmsg *
 	int saved = errno;
 	if (c->tls != NULL)
 		return tls_stream_why(c->tls, why);
+	/* What a TLS listener does with a plaintext client; rpc.c asks whether the settings fit. */
 	if (c->client && c->bytes_in == 0 && (io == SOCK_EOF || sock_peer_left(saved)))
-		return errmsg_set(why, ERR_CLOSED,
-				  "closed by the peer before it answered (a TLS listener would do "
-				  "that: then set security.protocol=SSL)");
+		return errmsg_set(why, ERR_CLOSED, "closed by the peer");
 	if (io == SOCK_EOF && framer_at_boundary(&c->framer))
 		return errmsg_set(why, ERR_CLOSED, "closed by the peer");
 	if (io == SOCK_EOF)

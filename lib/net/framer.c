@@ -76,7 +76,8 @@ static const char *foreign_protocol(uint32_t head)
 {
 	/* TLS record: type 21 (alert) or 22 (handshake), version 3.x, high byte of its length. */
 	if (head >> 16 == 0x1503 || head >> 16 == 0x1603)
-		return "the peer speaks TLS; set security.protocol=SSL (or SASL_SSL)";
+		return "the peer speaks TLS, and this side does not; do the TLS settings fit this "
+		       "port?";
 	switch (head) {
 	case 0x48545450: /* HTTP */
 	case 0x47455420: /* GET_ */

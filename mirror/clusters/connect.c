@@ -9,24 +9,37 @@ enum {
 				   asked for */
 };
 
+static enum err new_tls(const struct cluster_config *c, struct log *log, struct tls_ctx **tls,
+			struct errmsg *why)
+{
+	const struct tls_config t = {
+		.ca_file = c->ca_file,
+		.ca_password = c->ca_password,
+		.cert_file = c->cert_file,
+		.key_file = c->key_file,
+		.key_password = c->key_password,
+		.ciphers = c->ciphers,
+		.no_verify_host = !c->verify_host,
+	};
+	*tls = NULL;
+	enum err e = c->tls ? tls_ctx_new(&t, log, tls, why) : ERR_OK;
+	return e == ERR_OK ? e : errmsg_wrap(why, e, "cluster %s", c->name);
+}
+
+enum err connect_check(const struct cluster_config *c, struct errmsg *why)
+{
+	struct tls_ctx *tls;
+	enum err e = new_tls(c, NULL, &tls, why);
+	tls_ctx_free(tls);
+	return e;
+}
+
 enum err connect_cluster(struct loop *l, const struct cluster_config *c, struct frame_pool *pool,
 			 struct tls_ctx **tls, struct client **out, struct errmsg *why)
 {
-	*tls = NULL;
-	if (c->tls) {
-		const struct tls_config t = {
-			.ca_file = c->ca_file,
-			.ca_password = c->ca_password,
-			.cert_file = c->cert_file,
-			.key_file = c->key_file,
-			.key_password = c->key_password,
-			.ciphers = c->ciphers,
-			.no_verify_host = !c->verify_host,
-		};
-		enum err e = tls_ctx_new(&t, loop_log(l), tls, why);
-		if (e != ERR_OK)
-			return errmsg_wrap(why, e, "cluster %s", c->name);
-	}
+	enum err e = new_tls(c, loop_log(l), tls, why);
+	if (e != ERR_OK)
+		return e;
 	const struct client_options o = {
 		.name = c->name,
 		.bootstrap = c->bootstrap,

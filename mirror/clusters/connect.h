@@ -15,4 +15,7 @@ enum err connect_cluster(struct loop *l, const struct cluster_config *c, struct 
 			 struct tls_ctx **tls, struct client **out,
 			 struct errmsg *why) ERR_MUST_USE;
 
+/* Reads the certificates as connect_cluster would. ERR_CONFIG: file and reason; ERR_NOMEM. */
+enum err connect_check(const struct cluster_config *c, struct errmsg *why) ERR_MUST_USE;
+
 #endif

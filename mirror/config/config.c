@@ -9,7 +9,9 @@
  */
 #include "mirror/config/config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/base/config_doc.h"
 #include "lib/base/config_file.h"
@@ -250,11 +252,22 @@ static void find_pairs(struct load *l)
 	}
 }
 
+static bool is_properties(const char *file)
+{
+	const char *dot = strrchr(file, '.');
+	return dot != NULL && strcmp(dot, ".properties") == 0;
+}
+
 static enum err load_all(struct load *l, struct errmsg *why)
 {
 	struct mirror_draft m = {.log_level = 0};
 	enum err e = l->src->mm2 ? config_mm2_load(l->c, l->src->file, l->warnings, why)
 				 : config_file_load(l->c, l->src->file, why);
+	if (e == ERR_CONFIG && !l->src->mm2 && is_properties(l->src->file)) {
+		size_t n = strlen(why->text);
+		snprintf(why->text + n, sizeof why->text - n,
+			 "; a MirrorMaker 2 file is given by --mm2");
+	}
 	if (e != ERR_OK)
 		return e;
 	if (l->src->sets_n > CONFIG_SETS_MAX)

@@ -241,7 +241,7 @@ static const struct config_row rows[] = {
 	 .help = "Address of /metrics, /livez, /readyz and /v1; empty: no listener."},
 	{MIRROR(m.memory_max), .key = "memory.max", .type = CONFIG_BYTES,
 	 .min = 0, .max = 1024 * GIB, .def = "0",
-	 .help = "Hard cap of buffers; 0: 64 MiB plus 4 KiB for each partition."},
+	 .help = "Memory of the process: buffers get what 34 MiB and 4 KiB for each partition leave of it; 0: 64 MiB plus 4 KiB for each partition."},
 	{MIRROR(log_level), .key = "log.level", .type = CONFIG_ENUM, .words = config_table_levels,
 	 .def = "info", .reloads = true,
 	 .help = "Which lines are logged."},

@@ -110,7 +110,7 @@ const struct mm2_key mm2_keys[] = {
 	{"name", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 	{"connector.class", CONN, MM2_IGNORED, .why = MM2_INTERNAL},
 	{"connector.plugin.version", CONN, MM2_IGNORED, .why = NO_CONNECT},
-	{"tasks.max", CONN | WORK, MM2_IGNORED, .why = "one process copies all partitions; for more cores start more processes"},
+	{"tasks.max", CONN | WORK, MM2_IGNORED, .why = "one process copies all partitions"},
 	{"tasks.max.enforce", CONN, MM2_IGNORED, .why = NO_CONNECT},
 	{"key.converter", CONN | WORK, MM2_REFUSED, .same = BYTE_ARRAY, .why = "records are copied as bytes; only ByteArrayConverter does that"},
 	{"value.converter", CONN | WORK, MM2_REFUSED, .same = BYTE_ARRAY, .why = "records are copied as bytes; only ByteArrayConverter does that"},

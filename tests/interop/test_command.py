@@ -565,6 +565,8 @@ IMPOSTORS: dict[str, tuple[Reply, str]] = {
         says(b"go \x1b[31maway\nand more", 404, "text/plain"),
         "(404): go ?[31maway",
     ),
+    "another program": (says(b"404 page not found", 404, "text/html"), "mirror's http.listen?"),
+    "a broker": (says(b"Not found. This server has:\n", 404, "text/plain"), "http.listen?"),
     "elsewhere": (
         says(b"", 302, Location="http://127.0.0.1:1/"),
         "(302)",
@@ -602,8 +604,13 @@ def test_nobody_listens() -> None:
         answer = farshore(*command, "--url", where)
         assert answer.code == 1
         assert where in answer.complaint() and "cannot connect" in answer.complaint()
+        assert "does a mirror run there?" in answer.complaint()
     for wrong in ("127.0.0.1:8380", "ftp://127.0.0.1/", "http://", "http://a/?b=c", "http://a b"):
         answer = farshore("lag", "--url", wrong)
         assert answer.code == 2 and "is no URL" in answer.complaint()
+    answer = farshore("lag", "--config", "/nonexistent/mirror.conf")
+    assert answer.code == 2 and "/nonexistent/mirror.conf" in answer.complaint()
+    answer = farshore("link", "state")
+    assert answer.code == 2 and "link status" in answer.err
     answer = farshore("lag", "--url", "http://me:secret@127.0.0.1:1")
     assert "secret" not in answer.err

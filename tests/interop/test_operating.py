@@ -14,14 +14,14 @@ from harness.certs import Authority
 from harness.client import numbered
 from harness.compare import assert_same
 from harness.mirror import Mirror, mm2_properties, write_properties
-from harness.paths import MIRROR
+from harness.paths import BROKER, MIRROR
 from harness.ports import free_port
 from harness.process import wait_for
 
 
-def run(*args: str | Path) -> subprocess.CompletedProcess[str]:
+def run(*args: str | Path, program: Path = MIRROR) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [MIRROR, *args],
+        [program, *args],
         capture_output=True,
         text=True,
         timeout=10,
@@ -98,6 +98,43 @@ def test_check_config(tmp_path: Path, good: dict[str, str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "canary-4711" not in done.stdout + done.stderr
+
+
+def test_check_config_reads_certificates(tmp_path: Path) -> None:
+    """A key of another certificate, or none, is found by --check-config, not by the next start."""
+    ca = Authority(tmp_path / "ca")
+    one, other = ca.issue("one"), ca.issue("other")
+    (tmp_path / "mirror.conf").write_text(
+        'clusters: { a: { bootstrap = "127.0.0.1:1"; }; b: { bootstrap = "127.0.0.1:2"; }; };\n'
+        'links: ( { source = "a"; target = "b"; } );\n'
+    )
+    for name, value, word in (
+        ("key", one.key, ""),
+        ("key", other.key, "other.key: the private key does not belong to the certificate"),
+        ("ca", one.key, "one.key"),
+    ):
+        tls = {"cert": one.cert, "key": one.key, "ca": ca.cert, name: value}
+        by_mirror = [f"--set=clusters.a.tls.{k}={v}" for k, v in {**tls, "enabled": "true"}.items()]
+        by_broker = [f"--set=listeners.T.tls.{k}={v}" for k, v in tls.items()]
+        by_broker += ["--set=listeners.T.listen=127.0.0.1:1", "--set=listeners.T.protocol=SSL"]
+        by_broker += ["--set=listeners.T.tls.client_auth=required", "--data", str(tmp_path / "d")]
+        for done, where in (
+            (run("--config", tmp_path / "mirror.conf", "--check-config", *by_mirror), "cluster a"),
+            (run("--check-config", *by_broker, program=BROKER), "listeners.T"),
+        ):
+            if not word:
+                assert done.returncode == 0 and done.stdout, done.stderr
+                continue
+            assert done.returncode == 2 and not done.stdout, done.stderr
+            (line,) = done.stderr.splitlines()
+            assert where in line and word in line
+    assert not (tmp_path / "d").exists()
+
+
+def test_properties_as_a_native_file(tmp_path: Path, good: dict[str, str]) -> None:
+    """The line says what such a file is for."""
+    done = run("--config", write_properties(tmp_path / "mm2.properties", good))
+    assert done.returncode == 2 and "--mm2" in done.stderr, done.stderr
 
 
 def expect_line(mirror: Mirror, *words: str) -> None:

@@ -459,6 +459,22 @@ static void meta_properties(void **state)
 	assert_non_null(strstr(why.text, "meta.properties"));
 }
 
+/* A directory that has logs and no meta.properties is no new one: nobody gets a new cluster id. */
+static void meta_properties_missing(void **state)
+{
+	struct log_rig *r = *state;
+	struct errmsg why = {{0}};
+	char path[128];
+
+	log_rig_open(r);
+	assert_int_equal(log_rig_close(r), ERR_OK);
+	(void)snprintf(path, sizeof path, "%s/meta.properties", r->dir);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(log_rig_try_open(r, &why), ERR_CONFIG);
+	assert_non_null(strstr(why.text, "meta.properties"));
+	assert_int_equal(access(path, F_OK), -1);
+}
+
 struct strays {
 	int n, deleted;
 	const char *keep;
@@ -551,6 +567,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(folders_of_deleted_logs_go, setup, teardown),
 		cmocka_unit_test_setup_teardown(only_one_process, setup, teardown),
 		cmocka_unit_test_setup_teardown(meta_properties, setup, teardown),
+		cmocka_unit_test_setup_teardown(meta_properties_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(strays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_log_of_an_old_name, setup, teardown),
 	};

@@ -302,7 +302,7 @@ static void wrong_lengths_end_it(void **state)
 		{0x80000000, ERR_MALFORMED, "-2147483648"},
 		{0x7fffffff, ERR_LIMIT, "2147483647 bytes is over the limit of 1000"},
 		{1001, ERR_LIMIT, "1001 bytes is over the limit of 1000"},
-		{0x15030300, ERR_MALFORMED, "speaks TLS; set security.protocol=SSL"},
+		{0x15030300, ERR_MALFORMED, "speaks TLS, and this side does not"},
 	};
 	struct conn_options o = peer_options();
 	o.frame_max = 1000;
