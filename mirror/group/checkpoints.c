@@ -39,7 +39,7 @@ struct checkpoints {
 	struct loop_timer *timer;
 	void (*loaded)(struct groups *g);
 	int64_t read_at;
-	unsigned lost;
+	uint64_t lost; /* records that could not be read */
 	uint64_t written;
 	uint32_t pass;
 	bool more; /* there was no room for all */
@@ -121,7 +121,16 @@ uint64_t checkpoints_written(const struct checkpoints *c)
 
 /* ---- reading ---- */
 
-/* A record that cannot be used is no more than a memory that is lost. */
+/* A checkpoint that cannot be read is no more than a memory that is lost: reading goes on. */
+static void count_lost(struct checkpoints *c, int32_t records, enum err e, const struct errmsg *why)
+{
+	if (c->lost == 0)
+		log_event(loop_log(c->g->link->loop), LOG_WARN, "checkpoint_not_read",
+			  LOG_S("link", c->g->config->name), LOG_S("topic", c->topic),
+			  LOG_S("error", err_name(e)), LOG_S("reason", why->text));
+	c->lost += (uint32_t)records;
+}
+
 static enum err take_record(struct checkpoints *c, const struct record *r)
 {
 	struct mm2_checkpoint m;
@@ -130,28 +139,33 @@ static enum err take_record(struct checkpoints *c, const struct record *r)
 	if (e == ERR_NOT_FOUND)
 		return ERR_OK;
 	if (e != ERR_OK) {
-		if (c->lost++ == 0)
-			log_event(loop_log(c->g->link->loop), LOG_WARN, "checkpoint_not_read",
-				  LOG_S("link", c->g->config->name), LOG_S("topic", c->topic),
-				  LOG_S("error", err_name(e)), LOG_S("reason", why.text));
+		count_lost(c, 1, e, &why);
 		return ERR_OK;
 	}
 	return group_table_remember(c->g, &m);
 }
 
-static enum err take_batch(struct checkpoints *c, struct bytes whole, struct errmsg *why)
+/* ERR_NOMEM: it is to be read again. */
+static enum err take_batch(struct checkpoints *c, const struct batch_head *h, struct bytes whole)
 {
-	struct records_reader *rr;
+	struct records_reader *rr = NULL;
 	struct record r;
-	enum err e = records_reader_open(whole, DECODE_BYTES, &rr, why);
-	if (e != ERR_OK)
-		return e;
-	while (e == ERR_OK && records_reader_next(rr, &r))
+	struct errmsg why = {""};
+	uint64_t lost = c->lost;
+	int32_t left = h->count;
+	enum err e = records_reader_open(whole, DECODE_BYTES, &rr, &why);
+	for (; e == ERR_OK && records_reader_next(rr, &r); left--)
 		e = take_record(c, &r);
 	if (e == ERR_OK)
-		e = records_reader_error(rr, why);
+		e = records_reader_error(rr, &why);
 	records_reader_free(rr);
-	return e;
+	if (e == ERR_NOMEM) {
+		c->lost = lost;
+		return e;
+	}
+	if (e != ERR_OK)
+		count_lost(c, left, e, &why);
+	return ERR_OK;
 }
 
 static void load_end(struct checkpoints *c)
@@ -184,8 +198,9 @@ static void on_read(void *arg, enum err e, const struct target_records *r)
 		return;
 	while (e == ERR_OK && batch_walk_next(&w, &h, &whole, &why) == BATCH_WALK_BATCH) {
 		if (!(h.attributes & BATCH_CONTROL) && h.count > 0)
-			e = take_batch(c, whole, &why);
-		c->read_at = batch_last_offset(&h) + 1;
+			e = take_batch(c, &h, whole);
+		if (e == ERR_OK)
+			c->read_at = batch_last_offset(&h) + 1;
 	}
 	bool deleted = e == ERR_KAFKA_OFFSET_OUT_OF_RANGE && r->start > began;
 	if (e == ERR_KAFKA_OFFSET_OUT_OF_RANGE)
