@@ -19,6 +19,7 @@ from server import Server
 WHERE = ("t", 0)
 MIB = 1 << 20
 HEALTHY_S = 1.0  # for one request of a client that does nothing wrong
+IDLE_CPU_S = 3e-6  # a second, for a connection that says nothing; some 0.5e-6 are used
 APIS = {"ClientSoftwareName": "t", "ClientSoftwareVersion": "1"}
 
 
@@ -101,10 +102,10 @@ def test_five_thousand_idle_connections(new_server: NewServer) -> None:
             for sock in conns[1::2]:
                 assert sock.recv(1), "closed for no reason"
             healthy.work(50)
-            cpu = server.process.usage().cpu_s
-            time.sleep(2)
-            used = server.process.usage().cpu_s - cpu
-            assert used < 0.1, f"{used:.2f} CPU-seconds in 2 s for idle connections"
+            # Each window holds all that is done once a second; the quietest one, what others on
+            # the machine do to the clock least.
+            each = min(server.cpu_s(over_s=1) / count for _ in range(2))
+            assert each < IDLE_CPU_S, f"{each * 1e6:.1f} µs a second for an idle connection"
             healthy.work()
             with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
                 assert "VmRSS" in status.read()
