@@ -64,7 +64,8 @@ struct ask {
 	struct prober *prober;
 	enum question q;
 	size_t n;
-	struct probe *probes[ASK_MAX];
+	struct probe *probes[ASK_MAX]; /* NULL: answered */
+	size_t hint;                   /* the one that the answer's next partition should be of */
 	struct arena arena;
 	union {
 		struct list_offsets_request list;
@@ -83,12 +84,6 @@ struct entry {
 	struct bytes tail; /* the last batch */
 	const struct describe_producers_response_producer_state *producers;
 	int32_t producers_n;
-};
-
-/* A place in an answer. */
-struct walk {
-	const void *msg;
-	int32_t topic, partition;
 };
 
 static void send_all(void *arg);
@@ -207,10 +202,10 @@ static bool asked_for(const struct ask *a, const struct probe *pr, const struct 
 }
 
 /* Take the probe that the entry answers out of the ask; NULL: nobody asked. Answers mostly come in
- * the order of the questions: `*hint` is where the next should be. */
-static struct probe *take_asked(struct ask *a, size_t *hint, const struct entry *e)
+ * the order of the questions. */
+static struct probe *take_asked(struct ask *a, const struct entry *e)
 {
-	size_t at = *hint;
+	size_t at = a->hint;
 	if (at >= a->n || !asked_for(a, a->probes[at], e))
 		for (at = 0; at < a->n && !asked_for(a, a->probes[at], e);)
 			at++;
@@ -218,95 +213,8 @@ static struct probe *take_asked(struct ask *a, size_t *hint, const struct entry 
 		return NULL;
 	struct probe *pr = a->probes[at];
 	a->probes[at] = NULL;
-	*hint = at + 1;
+	a->hint = at + 1;
 	return pr;
-}
-
-/* ---- one iterator for each kind of answer ---- */
-
-static bool list_next(struct walk *w, struct entry *e)
-{
-	const struct list_offsets_response *r = w->msg;
-	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
-		if (w->partition >= r->topics[w->topic].partitions_n)
-			continue;
-		const struct list_offsets_response_list_offsets_partition_response *x =
-			&r->topics[w->topic].partitions[w->partition++];
-		*e = (struct entry){.topic = r->topics[w->topic].name,
-				    .partition = x->partition_index,
-				    .err = err_from_kafka(x->error_code),
-				    .offset = x->offset};
-		if (e->err == ERR_OK && e->offset < 0)
-			e->err = ERR_MALFORMED;
-		return true;
-	}
-	return false;
-}
-
-static bool epoch_next(struct walk *w, struct entry *e)
-{
-	const struct offset_for_leader_epoch_response *r = w->msg;
-	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
-		if (w->partition >= r->topics[w->topic].partitions_n)
-			continue;
-		const struct offset_for_leader_epoch_response_epoch_end_offset *x =
-			&r->topics[w->topic].partitions[w->partition++];
-		*e = (struct entry){
-			.topic = r->topics[w->topic].topic,
-			.partition = x->partition,
-			.err = err_from_kafka(x->error_code),
-			.offset = x->leader_epoch >= 0 && x->end_offset >= 0 ? x->end_offset : -1};
-		return true;
-	}
-	return false;
-}
-
-/* The last whole batch of a record set. */
-static struct bytes last_batch(struct bytes records)
-{
-	struct batch_walk w = {.left = records};
-	struct batch_head h;
-	struct bytes whole, last = {NULL, 0};
-	while (batch_walk_next(&w, &h, &whole, NULL) == BATCH_WALK_BATCH)
-		last = whole;
-	return last;
-}
-
-/* Passes over partitions for which there was no room in this answer: they are asked about again. */
-static bool tail_next(struct walk *w, struct entry *e)
-{
-	const struct fetch_response *r = w->msg;
-	for (; w->topic < r->responses_n; w->topic++, w->partition = 0) {
-		while (w->partition < r->responses[w->topic].partitions_n) {
-			const struct fetch_response_partition_data *x =
-				&r->responses[w->topic].partitions[w->partition++];
-			*e = (struct entry){.topic = r->responses[w->topic].topic,
-					    .partition = x->partition_index,
-					    .err = err_from_kafka(x->error_code),
-					    .tail = last_batch(x->records.data)};
-			if (e->err != ERR_OK || e->tail.p != NULL)
-				return true;
-		}
-	}
-	return false;
-}
-
-static bool own_next(struct walk *w, struct entry *e)
-{
-	const struct describe_producers_response *r = w->msg;
-	for (; w->topic < r->topics_n; w->topic++, w->partition = 0) {
-		if (w->partition >= r->topics[w->topic].partitions_n)
-			continue;
-		const struct describe_producers_response_partition_response *x =
-			&r->topics[w->topic].partitions[w->partition++];
-		*e = (struct entry){.topic = r->topics[w->topic].name,
-				    .partition = x->partition_index,
-				    .err = err_from_kafka(x->error_code),
-				    .producers = x->active_producers,
-				    .producers_n = x->active_producers_n};
-		return true;
-	}
-	return false;
 }
 
 static void store_own(struct probe *pr, const struct entry *e)
@@ -361,25 +269,105 @@ static enum err store(struct probe *pr, enum question q, const struct entry *e)
 	return ERR_MALFORMED;
 }
 
-/* Hand an answer's entries to the probes that asked; these are taken out of the ask. */
+/* Hand an entry to the probe that asked, which is taken out of the ask. */
+static void take_entry(struct ask *a, const struct entry *x)
+{
+	struct probe *pr = take_asked(a, x);
+	if (pr == NULL)
+		return;
+	enum err e = x->err == ERR_OK ? store(pr, a->q, x) : x->err;
+	if (e != ERR_OK)
+		probe_error(pr, a->q, e, err_text(e));
+	question_done(a->prober, pr, a->q);
+}
+
+/* ---- each kind of answer ---- */
+
+static void take_list(struct ask *a, const struct list_offsets_response *r)
+{
+	for (int32_t t = 0; t < r->topics_n; t++) {
+		for (int32_t i = 0; i < r->topics[t].partitions_n; i++) {
+			const struct list_offsets_response_list_offsets_partition_response *x =
+				&r->topics[t].partitions[i];
+			struct entry e = {.topic = r->topics[t].name,
+					  .partition = x->partition_index,
+					  .err = err_from_kafka(x->error_code),
+					  .offset = x->offset};
+			if (e.err == ERR_OK && e.offset < 0)
+				e.err = ERR_MALFORMED;
+			take_entry(a, &e);
+		}
+	}
+}
+
+static void take_epoch(struct ask *a, const struct offset_for_leader_epoch_response *r)
+{
+	for (int32_t t = 0; t < r->topics_n; t++) {
+		for (int32_t i = 0; i < r->topics[t].partitions_n; i++) {
+			const struct offset_for_leader_epoch_response_epoch_end_offset *x =
+				&r->topics[t].partitions[i];
+			bool known = x->leader_epoch >= 0 && x->end_offset >= 0;
+			take_entry(a, &(struct entry){.topic = r->topics[t].topic,
+						      .partition = x->partition,
+						      .err = err_from_kafka(x->error_code),
+						      .offset = known ? x->end_offset : -1});
+		}
+	}
+}
+
+static void take_own(struct ask *a, const struct describe_producers_response *r)
+{
+	for (int32_t t = 0; t < r->topics_n; t++) {
+		for (int32_t i = 0; i < r->topics[t].partitions_n; i++) {
+			const struct describe_producers_response_partition_response *x =
+				&r->topics[t].partitions[i];
+			take_entry(a, &(struct entry){.topic = r->topics[t].name,
+						      .partition = x->partition_index,
+						      .err = err_from_kafka(x->error_code),
+						      .producers = x->active_producers,
+						      .producers_n = x->active_producers_n});
+		}
+	}
+}
+
+/* The last whole batch of a record set. */
+static struct bytes last_batch(struct bytes records)
+{
+	struct batch_walk w = {.left = records};
+	struct batch_head h;
+	struct bytes whole, last = {NULL, 0};
+	while (batch_walk_next(&w, &h, &whole, NULL) == BATCH_WALK_BATCH)
+		last = whole;
+	return last;
+}
+
+/* Passes over partitions for which there was no room in this answer: they are asked about again. */
+static void take_tail(struct ask *a, const struct fetch_response *r)
+{
+	for (int32_t t = 0; t < r->responses_n; t++) {
+		for (int32_t i = 0; i < r->responses[t].partitions_n; i++) {
+			const struct fetch_response_partition_data *x =
+				&r->responses[t].partitions[i];
+			const struct entry e = {.topic = r->responses[t].topic,
+						.partition = x->partition_index,
+						.err = err_from_kafka(x->error_code),
+						.tail = last_batch(x->records.data)};
+			if (e.err != ERR_OK || e.tail.p != NULL)
+				take_entry(a, &e);
+		}
+	}
+}
+
 static void take_answer(struct ask *a, const void *msg)
 {
-	bool (*next)(struct walk *, struct entry *) = a->q == Q_TAIL    ? tail_next
-						      : a->q == Q_EPOCH ? epoch_next
-						      : a->q == Q_OWN   ? own_next
-									: list_next;
-	struct walk w = {.msg = msg};
-	struct entry x;
-	size_t hint = 0;
-	while (next(&w, &x)) {
-		struct probe *pr = take_asked(a, &hint, &x);
-		if (pr == NULL)
-			continue;
-		enum err e = x.err == ERR_OK ? store(pr, a->q, &x) : x.err;
-		if (e != ERR_OK)
-			probe_error(pr, a->q, e, err_text(e));
-		question_done(a->prober, pr, a->q);
-	}
+	if (a->q == Q_TAIL)
+		take_tail(a, msg);
+	else if (a->q == Q_EPOCH)
+		take_epoch(a, msg);
+	else if (a->q == Q_OWN)
+		take_own(a, msg);
+	else
+		take_list(a, msg);
 }
 
 static void ask_free(struct ask *a)
