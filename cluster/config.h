@@ -72,8 +72,6 @@ struct broker_config {
 	struct arena arena; /* owns all of it */
 };
 
-enum { BROKER_CONFIG_SETS_MAX = 256 };
-
 /* What the command line said; borrowed during the load. NULL where not given. */
 struct broker_config_source {
 	const char *file;

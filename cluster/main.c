@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* farshore-broker: the command line and the process. Exit codes: 0 stopped, 1 could not run, 2 bad
- * command line or configuration. */
+/* farshore-broker: the command line and the process. */
 #include <event2/event.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "cluster/broker.h"
 #include "cluster/listeners.h"
+#include "lib/base/program.h"
 
-enum { EXIT_CONFIG = 2, SIGNALS = 3 };
+enum { SIGNALS = 3 };
 
 static const char usage[] =
 	"farshore-broker is a Kafka broker for one node.\n"
@@ -32,57 +28,32 @@ static const char usage[] =
 	"Logs go to stderr; event=broker_ready says that it serves. SIGTERM stops it cleanly.\n"
 	"Exit codes: 0 stopped, 1 could not run, 2 bad command line or configuration.\n";
 
+static const struct program program = {"farshore-broker", usage, broker_config_describe};
+
 struct arguments {
+	struct program_options common;
 	struct broker_config_source source;
-	const char *sets[BROKER_CONFIG_SETS_MAX];
-	bool check;
 };
 
-enum {
-	OPT_DATA = 1000,
-	OPT_LISTEN,
-	OPT_CONFIG,
-	OPT_SET,
-	OPT_CHECK,
-	OPT_HELP_CONFIG,
-	OPT_VERSION,
-	OPT_HELP
-};
+enum { OPT_DATA = PROGRAM_OPT_OWN, OPT_LISTEN, OPT_CONFIG };
 
 static const struct option options[] = {
 	{"data", required_argument, NULL, OPT_DATA},
 	{"listen", required_argument, NULL, OPT_LISTEN},
 	{"config", required_argument, NULL, OPT_CONFIG},
-	{"set", required_argument, NULL, OPT_SET},
-	{"check-config", no_argument, NULL, OPT_CHECK},
-	{"help-config", no_argument, NULL, OPT_HELP_CONFIG},
-	{"version", no_argument, NULL, OPT_VERSION},
-	{"help", no_argument, NULL, OPT_HELP},
+	PROGRAM_OPTIONS,
 	{NULL, 0, NULL, 0},
 };
-
-static int bad_usage(const char *what)
-{
-	fprintf(stderr, "farshore-broker: %s; see farshore-broker --help\n", what);
-	return EXIT_CONFIG;
-}
-
-static int unexpected(const char *argument)
-{
-	fprintf(stderr, "farshore-broker: unexpected argument %s; see farshore-broker --help\n",
-		argument);
-	return EXIT_CONFIG;
-}
 
 static int take_once(const char **to)
 {
 	if (*to != NULL)
-		return bad_usage("give --data, --listen and --config once each");
+		return program_bad_usage(&program, "give --data, --listen and --config once each");
 	*to = optarg;
-	return -1;
+	return PROGRAM_GO_ON;
 }
 
-/* -1: go on; otherwise the exit code. */
+/* PROGRAM_GO_ON, or the exit code. */
 static int take_option(struct arguments *a, int opt)
 {
 	switch (opt) {
@@ -92,40 +63,21 @@ static int take_option(struct arguments *a, int opt)
 		return take_once(&a->source.listen);
 	case OPT_CONFIG:
 		return take_once(&a->source.file);
-	case OPT_SET:
-		if (a->source.sets_n == BROKER_CONFIG_SETS_MAX)
-			return bad_usage("too many --set");
-		a->sets[a->source.sets_n++] = optarg;
-		return -1;
-	case OPT_CHECK:
-		a->check = true;
-		return -1;
-	case OPT_HELP_CONFIG:
-		broker_config_describe(stdout);
-		return EXIT_SUCCESS;
-	case OPT_VERSION:
-		printf("farshore-broker %s\n", FARSHORE_VERSION);
-		return EXIT_SUCCESS;
-	case OPT_HELP:
-		fputs(usage, stdout);
-		return EXIT_SUCCESS;
 	default:
-		return bad_usage("unknown option");
+		return program_take_option(&program, &a->common, opt);
 	}
 }
 
 static int parse(struct arguments *a, int argc, char **argv)
 {
-	int opt, code;
-	while ((opt = getopt_long(argc, argv, "", options, NULL)) != -1) {
+	int opt, code = PROGRAM_GO_ON;
+	while (code == PROGRAM_GO_ON && (opt = getopt_long(argc, argv, "", options, NULL)) != -1)
 		code = take_option(a, opt);
-		if (code >= 0)
-			return code;
-	}
-	if (optind < argc)
-		return unexpected(argv[optind]);
-	a->source.sets = a->sets;
-	return -1;
+	if (code == PROGRAM_GO_ON && optind < argc)
+		code = program_bad_usage(&program, "unexpected argument %s", argv[optind]);
+	a->source.sets = a->common.sets;
+	a->source.sets_n = a->common.sets_n;
+	return code;
 }
 
 /* ---- the process ---- */
@@ -201,8 +153,8 @@ static int check(const struct broker_config *config)
 {
 	struct errmsg why = {""};
 	if (listeners_check(config, &why) != ERR_OK) {
-		fprintf(stderr, "farshore-broker: %s\n", why.text);
-		return EXIT_CONFIG;
+		fprintf(stderr, "%s: %s\n", program.name, why.text);
+		return PROGRAM_EXIT_CONFIG;
 	}
 	broker_config_dump(config, stdout);
 	return EXIT_SUCCESS;
@@ -210,31 +162,21 @@ static int check(const struct broker_config *config)
 
 static int run(const struct broker_config *config)
 {
-	enum log_level level = LOG_INFO;
 	struct errmsg why = {""};
-	(void)log_level_parse(config->log_level, &level);
-	struct log *log = log_new(STDERR_FILENO, level, clock_system());
-	if (log == NULL) {
-		fputs("farshore-broker: out of memory\n", stderr);
+	struct log *log = program_log_new(&program, config->log_level);
+	if (log == NULL)
 		return EXIT_FAILURE;
-	}
-	log_event(log, LOG_INFO, "starting", LOG_S("program", "farshore-broker"),
+	log_event(log, LOG_INFO, "starting", LOG_S("program", program.name),
 		  LOG_S("version", FARSHORE_VERSION));
 	enum err e = serve(config, log, &why);
-	if (e != ERR_OK)
-		log_event(log, LOG_ERROR, "cannot_run", LOG_S("error", err_name(e)),
-			  LOG_S("reason", why.text));
-	else
-		log_event(log, LOG_INFO, "stopped", LOG_I("code", 0));
-	log_free(log);
-	return e == ERR_OK ? EXIT_SUCCESS : e == ERR_CONFIG ? EXIT_CONFIG : EXIT_FAILURE;
+	return program_log_end(log, e, &why);
 }
 
 int main(int argc, char **argv)
 {
-	struct arguments a = {.check = false};
+	struct arguments a = {.common.sets_n = 0};
 	int code = parse(&a, argc, argv);
-	if (code >= 0)
+	if (code != PROGRAM_GO_ON)
 		return code;
 	/* Few threads allocate, and little: one arena each would only scatter memory. */
 	mallopt(M_ARENA_MAX, 1);
@@ -242,10 +184,10 @@ int main(int argc, char **argv)
 	struct errmsg why = {""};
 	enum err e = broker_config_load(&a.source, &config, stderr, &why);
 	if (e != ERR_OK) {
-		fprintf(stderr, "farshore-broker: %s\n", why.text);
-		return EXIT_CONFIG;
+		fprintf(stderr, "%s: %s\n", program.name, why.text);
+		return PROGRAM_EXIT_CONFIG;
 	}
-	code = a.check ? check(&config) : run(&config);
+	code = a.common.check ? check(&config) : run(&config);
 	broker_config_fini(&config);
 	return code;
 }

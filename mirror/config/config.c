@@ -270,9 +270,7 @@ static enum err load_all(struct load *l, struct errmsg *why)
 	}
 	if (e != ERR_OK)
 		return e;
-	if (l->src->sets_n > CONFIG_SETS_MAX)
-		config_fault(l->c, "more than %d --set options", CONFIG_SETS_MAX);
-	for (size_t i = 0; i < l->src->sets_n && i < CONFIG_SETS_MAX; i++)
+	for (size_t i = 0; i < l->src->sets_n; i++)
 		config_override(l->c, l->src->sets[i]);
 	config_fill(l->c, "", "", &m);
 	if (is_sound(l, 0))

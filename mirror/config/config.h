@@ -118,8 +118,6 @@ struct mirror_config {
 	struct arena arena; /* owns all of it */
 };
 
-enum { CONFIG_SETS_MAX = 256 };
-
 /* What the command line said. `sets` are "path=value" strings; borrowed during the load. */
 struct config_source {
 	const char *file;
