@@ -17,34 +17,7 @@
 #include "lib/wire/batch.h"
 #include "lib/wire/records.h"
 #include "mirror/partition/aborted.h"
-
-/* The lowest bit of a hash: the target has its own timestamp (LogAppendTime), so the record's was
- * not hashed. */
-enum { HASH_NO_TIMESTAMP = 1 };
-
-/* From list index `at` on, offsets run on from `offset`. */
-struct tail_break {
-	size_t at;
-	int64_t offset;
-};
-
-/* Shared: before list index `at` this many records of ours are gone from the target; -1: it is not
- * known how many. */
-struct tail_skip {
-	size_t at;
-	int64_t n;
-};
-
-/* The target's records, as far as they are held. */
-struct tail {
-	uint64_t *hashes;
-	size_t n, cap, max;
-	struct tail_break *breaks;
-	size_t breaks_n, breaks_cap;
-	struct tail_skip *skips;
-	size_t skips_n, skips_cap;
-	bool no_timestamps; /* some hash is without timestamp */
-};
+#include "mirror/partition/tail.h"
 
 struct align {
 	struct align_options o;
@@ -65,111 +38,6 @@ struct align {
 	struct align_result result;
 };
 
-/* The tail */
-
-static uint64_t hash_of(const struct record *r, bool no_timestamp)
-{
-	struct record copy = *r;
-	if (no_timestamp)
-		copy.timestamp = 0;
-	return record_hash(&copy) << 1 | (no_timestamp ? HASH_NO_TIMESTAMP : 0);
-}
-
-/* A source record's hashes, to compare with the list's. */
-struct hashes {
-	uint64_t with, without;
-};
-
-static struct hashes hashes_of(const struct tail *t, const struct record *r)
-{
-	return (struct hashes){.with = hash_of(r, false),
-			       .without = t->no_timestamps ? hash_of(r, true) : 0};
-}
-
-static bool tail_is(const struct tail *t, size_t i, const struct hashes *h)
-{
-	return t->hashes[i] == (t->hashes[i] & HASH_NO_TIMESTAMP ? h->without : h->with);
-}
-
-/* The next slot of an array that doubles. */
-static void *grow(void *p, size_t n, size_t *cap, size_t size)
-{
-	if (n < *cap)
-		return p;
-	size_t more = *cap == 0 ? 16 : 2 * *cap;
-	void *q = mem_resize(p, more, size);
-	if (q != NULL)
-		*cap = more;
-	return q;
-}
-
-static int64_t tail_offset(const struct tail *t, size_t i)
-{
-	size_t lo = 0;
-	size_t hi = t->breaks_n;
-	while (hi - lo > 1) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (t->breaks[mid].at <= i)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return t->breaks[lo].offset + (int64_t)(i - t->breaks[lo].at);
-}
-
-/* The list index of the record at `offset`; false: none is held there. */
-static bool tail_find(const struct tail *t, int64_t offset, size_t *i)
-{
-	size_t lo = 0;
-	size_t hi = t->breaks_n;
-	while (lo < hi) {
-		size_t mid = lo + (hi - lo) / 2;
-		if (t->breaks[mid].offset <= offset)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	if (lo == 0)
-		return false;
-	const struct tail_break *b = &t->breaks[lo - 1];
-	size_t end = lo < t->breaks_n ? t->breaks[lo].at : t->n;
-	if (offset - b->offset >= (int64_t)(end - b->at))
-		return false;
-	*i = b->at + (size_t)(offset - b->offset);
-	return true;
-}
-
-static enum err tail_add(struct tail *t, const struct record *r, bool no_timestamp)
-{
-	if (t->n == t->max)
-		return ERR_LIMIT;
-	uint64_t *hashes = grow(t->hashes, t->n, &t->cap, sizeof *hashes);
-	if (hashes == NULL)
-		return ERR_NOMEM;
-	t->hashes = hashes;
-	if (t->n == 0 || tail_offset(t, t->n - 1) + 1 != r->offset) {
-		struct tail_break *breaks =
-			grow(t->breaks, t->breaks_n, &t->breaks_cap, sizeof *breaks);
-		if (breaks == NULL)
-			return ERR_NOMEM;
-		t->breaks = breaks;
-		t->breaks[t->breaks_n++] = (struct tail_break){.at = t->n, .offset = r->offset};
-	}
-	t->hashes[t->n++] = hash_of(r, no_timestamp);
-	t->no_timestamps = t->no_timestamps || no_timestamp;
-	return ERR_OK;
-}
-
-static enum err tail_skip(struct tail *t, int64_t n)
-{
-	struct tail_skip *skips = grow(t->skips, t->skips_n, &t->skips_cap, sizeof *skips);
-	if (skips == NULL)
-		return ERR_NOMEM;
-	t->skips = skips;
-	t->skips[t->skips_n++] = (struct tail_skip){.at = t->n, .n = n};
-	return ERR_OK;
-}
-
 /* The object */
 
 static void align_done(struct align *a, int64_t src)
@@ -182,6 +50,14 @@ static void align_done(struct align *a, int64_t src)
 static void mismatch(struct align *a)
 {
 	a->need = ALIGN_MISMATCH;
+}
+
+static void not_the_copy(struct align *a, int64_t target, int64_t source)
+{
+	errmsg_set(&a->result.detail, ERR_MALFORMED,
+		   "the record at target offset %" PRId64
+		   " is not the one at source offset %" PRId64 ", of which it should be the copy",
+		   target, source);
 }
 
 /* All of the target that is wanted was read. */
@@ -258,9 +134,7 @@ void align_free(struct align *a)
 	if (a == NULL)
 		return;
 	runs_free(a->found);
-	mem_free(a->tail.hashes);
-	mem_free(a->tail.breaks);
-	mem_free(a->tail.skips);
+	tail_fini(&a->tail);
 	mem_free(a);
 }
 
@@ -395,7 +269,7 @@ static bool target_record(struct align *a, const struct record *r, bool no_times
 		if (a->need != ALIGN_TARGET)
 			return false;
 		if (a->skip != 0) {
-			*e = tail_skip(&a->tail, a->skip);
+			*e = tail_add_skip(&a->tail, a->skip);
 			if (*e != ERR_OK)
 				return false;
 		}
@@ -484,7 +358,7 @@ enum err align_feed_target(struct align *a, struct bytes records, struct errmsg 
 	if (a->need == ALIGN_TARGET && a->target_next >= a->o.dst_end) {
 		/* Records that were sent after the last that is left. */
 		if (a->o.shared && a->skip > 0)
-			e = tail_skip(&a->tail, a->skip);
+			e = tail_add_skip(&a->tail, a->skip);
 		target_end(a);
 	}
 	return e;
@@ -527,13 +401,9 @@ static bool count_record(struct align *a, const struct record *r, bool no_timest
 		return false;
 	}
 	if (tail_find(&a->tail, a->dst_next, &i)) {
-		struct hashes h = hashes_of(&a->tail, r);
+		struct tail_hashes h = tail_hashes_of(&a->tail, r);
 		if (!tail_is(&a->tail, i, &h)) {
-			errmsg_set(&a->result.detail, ERR_MALFORMED,
-				   "the record at target offset %" PRId64
-				   " is not the one at source offset %" PRId64
-				   ", of which it should be the copy",
-				   a->dst_next, r->offset);
+			not_the_copy(a, a->dst_next, r->offset);
 			parted(a, r->offset);
 			return false;
 		}
@@ -570,7 +440,19 @@ static enum err count_batch(struct align *a, const struct batch_head *h, struct 
 	return e;
 }
 
-/* Shared */
+/* Shared and match: the list is worked off from its start */
+
+/* The source record is the one at list index `at`. */
+static enum err listed_found(struct align *a, const struct record *r)
+{
+	enum err e = runs_append(a->found, r->offset, tail_offset(&a->tail, a->at), 1);
+	if (e != ERR_OK)
+		return e;
+	a->at++;
+	a->result.records++;
+	a->result.verified++;
+	return ERR_OK;
+}
 
 static bool shared_all(const struct align *a)
 {
@@ -587,7 +469,7 @@ static bool shared_record(struct align *a, const struct record *r, bool no_times
 		return false;
 	}
 	struct tail_skip *skip = a->skip_at < t->skips_n ? &t->skips[a->skip_at] : NULL;
-	struct hashes h = hashes_of(t, r);
+	struct tail_hashes h = tail_hashes_of(t, r);
 	bool is = a->at < t->n && tail_is(t, a->at, &h);
 	if (skip != NULL && skip->at == a->at && (skip->n > 0 || !is)) {
 		a->result.records++;
@@ -598,21 +480,12 @@ static bool shared_record(struct align *a, const struct record *r, bool no_times
 	if (skip != NULL && skip->at == a->at)
 		a->skip_at++;
 	if (!is) {
-		errmsg_set(&a->result.detail, ERR_MALFORMED,
-			   "the record at target offset %" PRId64
-			   " is not the one at source offset %" PRId64
-			   ", of which it should be the copy",
-			   tail_offset(t, a->at), r->offset);
+		not_the_copy(a, tail_offset(t, a->at), r->offset);
 		mismatch(a);
 		return false;
 	}
-	*e = runs_append(a->found, r->offset, tail_offset(t, a->at), 1);
-	if (*e != ERR_OK)
-		return false;
-	a->at++;
-	a->result.records++;
-	a->result.verified++;
-	return true;
+	*e = listed_found(a, r);
+	return *e == ERR_OK;
 }
 
 static enum err shared_batch(struct align *a, const struct batch_head *h, struct bytes whole,
@@ -628,13 +501,11 @@ static enum err shared_batch(struct align *a, const struct batch_head *h, struct
 	return e;
 }
 
-/* Match */
-
 static bool match_record(struct align *a, const struct record *r, bool no_timestamp, enum err *e)
 {
 	(void)no_timestamp;
 	const struct tail *t = &a->tail;
-	struct hashes h = hashes_of(t, r);
+	struct tail_hashes h = tail_hashes_of(t, r);
 	size_t i = a->at;
 	while (i < t->n && !tail_is(t, i, &h))
 		i++;
@@ -644,12 +515,9 @@ static bool match_record(struct align *a, const struct record *r, bool no_timest
 		align_done(a, r->offset);
 		return false;
 	}
-	*e = runs_append(a->found, r->offset, tail_offset(t, i), 1);
+	*e = listed_found(a, r);
 	if (*e != ERR_OK)
 		return false;
-	a->at++;
-	a->result.records++;
-	a->result.verified++;
 	if (a->at == t->n)
 		align_done(a, r->offset + 1);
 	return a->need == ALIGN_SOURCE;

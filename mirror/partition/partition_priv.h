@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the partition share: the copying (partition.c), the resume procedure
- * (partition_resume.c), the alignment (partition_align.c), the takeover (partition_takeover.c), the
- * intake of fetched batches (partition_intake.c). Not for others. */
+/* What the files of the partition share: its life (partition.c), the sending (partition_send.c), the
+ * resume procedure (partition_resume.c), the alignment (partition_align.c), the takeover
+ * (partition_takeover.c), the intake of fetched batches (partition_intake.c). Not for others. */
 #ifndef FARSHORE_MIRROR_PARTITION_PRIV_H
 #define FARSHORE_MIRROR_PARTITION_PRIV_H
 
@@ -37,6 +37,19 @@ void partition_fetch_stop(struct partition *p);
 
 /* Drop what has not been sent. */
 void partition_drop_waiting(struct partition *p);
+
+/* All answers are in after a fault: wait and probe again, or stop. */
+void partition_leave_drain(struct partition *p);
+
+/* ACTIVE when nothing waits at the source; CATCHING_UP when that has not been so for a while. */
+void partition_judge_progress(struct partition *p);
+
+/* ---- partition_send.c ---- */
+/* If everything fetched is done: the position is behind it, markers and aborted batches included.
+ */
+void partition_all_done(struct partition *p);
+/* If there is something to send: tell the host, once. */
+void partition_tell_ready(struct partition *p);
 
 /* Take in the batches of a fetch answer while copying. */
 void partition_intake(struct partition *p, const struct fetch_result *r);
@@ -146,9 +159,6 @@ void partition_align_feed(struct partition *p, const struct fetch_result *r);
 
 /* The first of `u`'s records landed at `base`: the table and the position grow. */
 void partition_landed(struct partition *p, struct unit *u, int64_t base);
-
-/* Probe again without a visible fault: something raced with us. */
-void partition_reprobe(struct partition *p, enum err cause);
 
 /* What of a fetch answer may be taken in: all before the first batch whose origin is not known yet.
  * Then `origin_waits` is set, and fetching goes on with partition_on_origin. */
