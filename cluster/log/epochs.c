@@ -58,29 +58,14 @@ int32_t epochs_latest(const struct epochs *e)
 	return e->n == 0 ? -1 : e->v[e->n - 1].epoch;
 }
 
-/* How many entries have an epoch <= `epoch`. */
-static size_t count_to_epoch(const struct epochs *e, int32_t epoch)
+/* How many entries have at most this epoch and this start; both rise. */
+static size_t count_to(const struct epochs *e, int32_t epoch, int64_t start)
 {
 	size_t low = 0, high = e->n;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
-		if (e->v[middle].epoch <= epoch)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* How many entries start at or before `offset`. */
-static size_t count_to_offset(const struct epochs *e, int64_t offset)
-{
-	size_t low = 0, high = e->n;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-		if (e->v[middle].start <= offset)
+		if (e->v[middle].epoch <= epoch && e->v[middle].start <= start)
 			low = middle + 1;
 		else
 			high = middle;
@@ -100,14 +85,14 @@ void epochs_end_for(const struct epochs *e, int32_t epoch, int64_t log_end, int3
 		*end = log_end;
 		return;
 	}
-	size_t n = count_to_epoch(e, epoch);
+	size_t n = count_to(e, epoch, INT64_MAX);
 	*found = n == 0 ? epoch : e->v[n - 1].epoch;
 	*end = e->v[n].start;
 }
 
 int32_t epochs_at(const struct epochs *e, int64_t offset)
 {
-	size_t n = count_to_offset(e, offset);
+	size_t n = count_to(e, INT32_MAX, offset);
 
 	return n == 0 ? -1 : e->v[n - 1].epoch;
 }
@@ -123,7 +108,7 @@ bool epochs_truncate_end(struct epochs *e, int64_t end)
 
 bool epochs_truncate_start(struct epochs *e, int64_t start)
 {
-	size_t n = count_to_offset(e, start);
+	size_t n = count_to(e, INT32_MAX, start);
 
 	if (n == 0 || (n == 1 && e->v[0].start == start))
 		return false;

@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include "lib/base/mem.h"
+#include "lib/base/siphash.h"
 
 struct slot {
 	uint8_t *key;
@@ -27,48 +28,23 @@ struct map {
 /* Its address marks a dead slot; nothing reads or writes it. */
 static const uint8_t tombstone;
 
-static uint64_t rotl(uint64_t v, unsigned n)
-{
-	return v << n | v >> (64 - n);
-}
-
-static void sip_round(uint64_t v[4])
-{
-	v[0] += v[1];
-	v[1] = rotl(v[1], 13) ^ v[0];
-	v[0] = rotl(v[0], 32);
-	v[2] += v[3];
-	v[3] = rotl(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = rotl(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = rotl(v[1], 17) ^ v[2];
-	v[2] = rotl(v[2], 32);
-}
-
-/* SipHash-1-3 (Aumasson and Bernstein, "SipHash: a fast short-input PRF", 2012; the reduced-round
- * variant). */
+/* SipHash-1-3, the variant of reduced rounds. */
 static uint64_t sip_hash(const uint64_t seed[2], struct bytes key)
 {
-	uint64_t v[4] = {seed[0] ^ 0x736f6d6570736575ULL, seed[1] ^ 0x646f72616e646f6dULL,
-			 seed[0] ^ 0x6c7967656e657261ULL, seed[1] ^ 0x7465646279746573ULL};
+	uint64_t v[4];
 	size_t i = 0;
+	siphash_begin(v, seed);
 	for (; key.n - i >= 8; i += 8) {
 		uint64_t w;
 		memcpy(&w, key.p + i, 8);
-		v[3] ^= w;
-		sip_round(v);
-		v[0] ^= w;
+		siphash_word(v, w, 1);
 	}
 	uint64_t last = (uint64_t)key.n << 56;
 	for (unsigned shift = 0; i < key.n; i++, shift += 8)
 		last |= (uint64_t)key.p[i] << shift;
-	v[3] ^= last;
-	sip_round(v);
-	v[0] ^= last;
+	siphash_word(v, last, 1);
 	v[2] ^= 0xff;
-	for (int r = 0; r < 3; r++)
-		sip_round(v);
+	siphash_rounds(v, 3);
 	return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
