@@ -152,6 +152,12 @@ struct link {
 	int64_t last_progress_ms; /* monotonic: a record was copied, or nothing was waiting */
 };
 
+/* ---- link_status.c ---- */
+/* Look at all that a link's state follows from, and tell when it has another: once a second, and
+ * when something was done to it. The link is as bad as its worst partition, or cannot reach a
+ * cluster. */
+void link_judge(struct link *k);
+
 /* ---- link_host.c ---- */
 /* `host_ctx` is the struct link, a partition's `host_data` its slot. */
 extern const struct partition_host link_host;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the partition share: its life (partition.c), the sending (partition_send.c), the
- * resume procedure (partition_resume.c), the alignment (partition_align.c), the takeover
+/* What the files of the partition share: its life (partition.c), the sending (partition_send.c),
+ * the resume procedure (partition_resume.c), the alignment (partition_align.c), the takeover
  * (partition_takeover.c), the intake of fetched batches (partition_intake.c). Not for others. */
 #ifndef FARSHORE_MIRROR_PARTITION_PRIV_H
 #define FARSHORE_MIRROR_PARTITION_PRIV_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Invariants: breaks rise in both `at` and `offset`, the first is at 0; there is one as soon as there
- * is a record. */
+/* Invariants: breaks rise in both `at` and `offset`, the first is at 0; there is one as soon as
+ * there is a record. */
 #include "mirror/partition/tail.h"
 
 #include "lib/base/mem.h"
