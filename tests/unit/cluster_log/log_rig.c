@@ -411,6 +411,21 @@ void log_rig_fini(struct log_rig *r)
 	buf_fini(&r->seen);
 }
 
+int log_rig_setup(void **state)
+{
+	static struct log_rig r;
+
+	log_rig_init(&r);
+	*state = &r;
+	return 0;
+}
+
+int log_rig_teardown(void **state)
+{
+	log_rig_fini(*state);
+	return 0;
+}
+
 enum err log_rig_try_open(struct log_rig *r, struct errmsg *why)
 {
 	static const struct uuid id = {{7, 7, 7}};
@@ -578,6 +593,14 @@ enum err log_rig_produce(struct log_rig *r, int32_t n)
 		loop_turn(r->loop, 10);
 	assert_true(s.done);
 	return s.e;
+}
+
+void log_rig_produce_many(struct log_rig *r, int batches, int32_t n)
+{
+	for (int i = 0; i < batches; i++) {
+		r->now_ms += 10;
+		assert_int_equal(log_rig_produce(r, n), ERR_OK);
+	}
 }
 
 static int64_t check_batches(struct bytes all, int64_t offset, int64_t *next)

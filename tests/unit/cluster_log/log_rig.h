@@ -51,6 +51,11 @@ struct log_rig {
 void log_rig_init(struct log_rig *r);
 void log_rig_fini(struct log_rig *r); /* removes the folder */
 
+/* The same around each test of cmocka, which finds its rig in *state. */
+int log_rig_setup(void **state);
+int log_rig_teardown(void **state);
+#define LOG_RIG_TEST(fn) cmocka_unit_test_setup_teardown(fn, log_rig_setup, log_rig_teardown)
+
 /* Open store and log, which have to succeed. */
 void log_rig_open(struct log_rig *r);
 enum err log_rig_try_open(struct log_rig *r, struct errmsg *why);
@@ -74,6 +79,8 @@ enum err log_rig_append_head(struct log_rig *r, struct batch_head *h, int32_t n,
 			     struct plog_appended *out);
 /* Append, and wait until it is stored: what plog_wait_stored said. */
 enum err log_rig_produce(struct log_rig *r, int32_t n);
+/* That for many batches, 10 ms apart. */
+void log_rig_produce_many(struct log_rig *r, int batches, int32_t n);
 
 /* Read from `offset` to the high watermark by plog_read, and hold the batches together: the offset
  * behind the last one. All that is visible must be whole and right. */

@@ -16,29 +16,6 @@
 
 #include "tests/unit/cluster_log/log_rig.h"
 
-static int setup(void **state)
-{
-	static struct log_rig r;
-
-	log_rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	log_rig_fini(*state);
-	return 0;
-}
-
-static void produce_many(struct log_rig *r, int batches, int32_t n)
-{
-	for (int i = 0; i < batches; i++) {
-		r->now_ms += 10;
-		assert_int_equal(log_rig_produce(r, n), ERR_OK);
-	}
-}
-
 struct waiter {
 	struct plog_wait wait;
 	int done;
@@ -92,7 +69,7 @@ static void disk_full(void **state)
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	int64_t size = plog_size(r->plog);
 	log_rig_fail(r, CALL_WRITE, 1, ENOSPC, true);
 	for (int i = 0; i < 5; i++) {
@@ -108,7 +85,7 @@ static void disk_full(void **state)
 	/* A second passes before the next try. */
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
 	log_rig_sleep(r, 1000);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	assert_int_equal(plog_health(r->plog), ERR_OK);
 	assert_int_equal(log_rig_read_all(r, 0), 18);
 }
@@ -122,7 +99,7 @@ static void what_is_in_flight_is_refused_too(void **state)
 	struct batch_head h = batches_head();
 
 	log_rig_open(r);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	h.base_timestamp = r->now_ms;
 	h.producer_id = 8;
 	h.producer_epoch = 0;
@@ -145,7 +122,7 @@ static void disk_full_and_no_way_back(void **state)
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	int64_t size = plog_size(r->plog);
 	log_rig_fail(r, CALL_ANY, 1, EIO, true);
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
@@ -160,7 +137,7 @@ static void disk_full_and_no_way_back(void **state)
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
 	log_rig_heal(r);
 	log_rig_sleep(r, 1000);
-	produce_many(r, 1, 1);
+	log_rig_produce_many(r, 1, 1);
 	assert_int_equal(log_rig_read_all(r, 0), 10);
 	assert_int_equal(log_rig_size(r, "00000000000000000000.log"), plog_size(r->plog));
 }
@@ -176,7 +153,7 @@ static void failed_sync_always(void **state)
 	struct batch_head h = batches_head();
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	int64_t size = plog_size(r->plog);
 	long syncs = log_rig_calls(r, CALL_FDATASYNC);
 	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
@@ -227,7 +204,7 @@ static void failed_sync_then_close(void **state)
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	log_rig_fail(r, CALL_FDATASYNC, 1, EIO, false);
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
 	log_rig_settle(r);
@@ -236,7 +213,7 @@ static void failed_sync_then_close(void **state)
 	(void)log_rig_close(r);
 	log_rig_open(r);
 	assert_int_equal(plog_end(r->plog), 9);
-	produce_many(r, 1, 1);
+	log_rig_produce_many(r, 1, 1);
 	assert_int_equal(log_rig_read_all(r, 0), 10);
 }
 
@@ -247,7 +224,7 @@ static void leftover_bytes_then_close(void **state)
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	int64_t size = plog_size(r->plog);
 	log_rig_fail(r, CALL_ANY, 1, EIO, true);
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
@@ -255,7 +232,7 @@ static void leftover_bytes_then_close(void **state)
 	assert_true(log_rig_size(r, "00000000000000000000.log") > size);
 	(void)log_rig_close(r);
 	log_rig_open(r);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	assert_int_equal(log_rig_read_all(r, 0), 15);
 }
 
@@ -267,14 +244,14 @@ static void leftover_bytes_then_roll(void **state)
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	log_rig_fail(r, CALL_ANY, 1, EIO, true);
 	assert_int_equal(log_rig_append(r, 3, &a), ERR_KAFKA_KAFKA_STORAGE_ERROR);
 	log_rig_heal(r);
 	r->config.segment_ms = 1000;
 	plog_configure(r->plog, &r->config);
 	r->now_ms += 5000;
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	assert_int_equal(log_rig_read_all(r, 0), 18);
 	log_rig_kill(r);
 	log_rig_open(r);
@@ -282,7 +259,6 @@ static void leftover_bytes_then_roll(void **state)
 	assert_int_equal(log_rig_read_all(r, 0), 18);
 }
 
-/* The same over several segments, and with a disk that stays broken for a while. */
 /* What a deleted log still had on its way to the disk does not get into the folder of the next one
  * with its name. */
 static void delete_while_writing(void **state)
@@ -321,13 +297,14 @@ static void delete_while_writing(void **state)
 	assert_int_equal(log_rig_size(r, "leader-epoch-checkpoint"), -1);
 }
 
+/* A failed sync over several segments, and with a disk that stays broken for a while. */
 static void failed_sync_over_segments(void **state)
 {
 	struct log_rig *r = *state;
 	struct plog_appended a;
 
 	log_rig_open(r);
-	produce_many(r, 5, 3);
+	log_rig_produce_many(r, 5, 3);
 	log_rig_hold_sync(r, true);
 	for (int i = 0; i < 40; i++) {
 		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
@@ -348,7 +325,7 @@ static void failed_sync_over_segments(void **state)
 	log_rig_sleep(r, 1000);
 	assert_int_equal(plog_health(r->plog), ERR_OK);
 	assert_int_equal(plog_end(r->plog), stored);
-	produce_many(r, 20, 3);
+	log_rig_produce_many(r, 20, 3);
 	assert_int_equal(log_rig_read_all(r, 0), stored + 60);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	log_rig_open(r);
@@ -405,7 +382,7 @@ static void close_that_cannot_write(void **state)
 	struct log_rig *r = *state;
 
 	log_rig_open(r);
-	produce_many(r, 20, 3);
+	log_rig_produce_many(r, 20, 3);
 	log_rig_fail(r, CALL_WRITE, 1, ENOSPC, true);
 	assert_int_equal(log_rig_close(r), ERR_IO);
 	log_rig_heal(r);
@@ -420,7 +397,7 @@ static void delete_records_needs_the_disk(void **state)
 	struct errmsg why = {{0}};
 
 	log_rig_open(r);
-	produce_many(r, 20, 3);
+	log_rig_produce_many(r, 20, 3);
 	log_rig_fail(r, CALL_FSYNC, 1, EIO, false);
 	assert_int_equal(plog_delete_before(r->plog, 30, &start, &why),
 			 ERR_KAFKA_KAFKA_STORAGE_ERROR);
@@ -443,7 +420,7 @@ static void deleted_recovery_point_is_forgotten(void **state)
 	for (uint64_t seed = 1; seed < 20; seed++) {
 		struct rng g = {.s = seed};
 		log_rig_open(r);
-		produce_many(r, 40, 3);
+		log_rig_produce_many(r, 40, 3);
 		assert_int_equal(log_rig_close(r), ERR_OK);
 		log_rig_open(r);
 		store_delete(r->store, r->plog);
@@ -452,7 +429,7 @@ static void deleted_recovery_point_is_forgotten(void **state)
 		assert_int_equal(
 			store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why),
 			ERR_OK);
-		produce_many(r, 3, 3);
+		log_rig_produce_many(r, 3, 3);
 		log_rig_hold_sync(r, true);
 		for (int i = 0; i < 3; i++)
 			assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
@@ -510,7 +487,7 @@ static void every_call_fails(struct log_rig *r, int error, bool sticky, bool cle
 		log_rig_open(r);
 		assert_true(plog_end(r->plog) >= acked);
 		assert_int_equal(log_rig_read_all(r, plog_start(r->plog)), plog_end(r->plog));
-		produce_many(r, 2, 5);
+		log_rig_produce_many(r, 2, 5);
 		store_delete(r->store, r->plog);
 		log_rig_settle(r);
 		assert_int_equal(log_rig_close(r), ERR_OK);
@@ -538,23 +515,22 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(first_start_cut_short),
-		cmocka_unit_test_setup_teardown(disk_full, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_in_flight_is_refused_too, setup, teardown),
-		cmocka_unit_test_setup_teardown(disk_full_and_no_way_back, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_sync_always, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_sync_then_close, setup, teardown),
-		cmocka_unit_test_setup_teardown(leftover_bytes_then_close, setup, teardown),
-		cmocka_unit_test_setup_teardown(leftover_bytes_then_roll, setup, teardown),
-		cmocka_unit_test_setup_teardown(delete_while_writing, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_sync_over_segments, setup, teardown),
-		cmocka_unit_test_setup_teardown(failed_sync_interval, setup, teardown),
-		cmocka_unit_test_setup_teardown(close_that_cannot_write, setup, teardown),
-		cmocka_unit_test_setup_teardown(delete_records_needs_the_disk, setup, teardown),
-		cmocka_unit_test_setup_teardown(deleted_recovery_point_is_forgotten, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(nth_call_fails, setup, teardown),
-		cmocka_unit_test_setup_teardown(nth_call_fails_then_killed, setup, teardown),
-		cmocka_unit_test_setup_teardown(nth_call_and_all_after_fail, setup, teardown),
+		LOG_RIG_TEST(disk_full),
+		LOG_RIG_TEST(what_is_in_flight_is_refused_too),
+		LOG_RIG_TEST(disk_full_and_no_way_back),
+		LOG_RIG_TEST(failed_sync_always),
+		LOG_RIG_TEST(failed_sync_then_close),
+		LOG_RIG_TEST(leftover_bytes_then_close),
+		LOG_RIG_TEST(leftover_bytes_then_roll),
+		LOG_RIG_TEST(delete_while_writing),
+		LOG_RIG_TEST(failed_sync_over_segments),
+		LOG_RIG_TEST(failed_sync_interval),
+		LOG_RIG_TEST(close_that_cannot_write),
+		LOG_RIG_TEST(delete_records_needs_the_disk),
+		LOG_RIG_TEST(deleted_recovery_point_is_forgotten),
+		LOG_RIG_TEST(nth_call_fails),
+		LOG_RIG_TEST(nth_call_fails_then_killed),
+		LOG_RIG_TEST(nth_call_and_all_after_fail),
 	};
 
 	return cmocka_run_group_tests_name("log_faults", tests, NULL, NULL);

@@ -13,28 +13,10 @@
 #include "tests/unit/base/fail_alloc.h"
 #include "tests/unit/cluster_log/log_rig.h"
 
-static int setup(void **state)
-{
-	static struct log_rig r;
-
-	log_rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
 static int teardown(void **state)
 {
 	fail_alloc_off();
-	log_rig_fini(*state);
-	return 0;
-}
-
-static void produce_many(struct log_rig *r, int batches, int32_t n)
-{
-	for (int i = 0; i < batches; i++) {
-		r->now_ms += 10;
-		assert_int_equal(log_rig_produce(r, n), ERR_OK);
-	}
+	return log_rig_teardown(state);
 }
 
 /* One allocation of the action fails after the other, until it goes through. */
@@ -81,7 +63,7 @@ static void open_old(void **state)
 	struct log_rig *r = *state;
 
 	log_rig_open(r);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	each_fails(r, act_open);
 	each_fails(r, act_open); /* and recovered */
@@ -115,7 +97,7 @@ static void act_append(struct log_rig *r, bool *nomem)
 		*nomem = true; /* it did without */
 	bool hit = fail_alloc_in == 0;
 	fail_alloc_off();
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	assert_int_equal(log_rig_read_all(r, 0), plog_end(r->plog));
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	if (hit)
@@ -234,7 +216,7 @@ static void reads(void **state)
 	struct log_rig *r = *state;
 
 	log_rig_open(r);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	each_fails(r, act_read);
 }
@@ -242,11 +224,11 @@ static void reads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(open_new, setup, teardown),
-		cmocka_unit_test_setup_teardown(open_old, setup, teardown),
-		cmocka_unit_test_setup_teardown(appends, setup, teardown),
-		cmocka_unit_test_setup_teardown(appends_in_order, setup, teardown),
-		cmocka_unit_test_setup_teardown(reads, setup, teardown),
+		cmocka_unit_test_setup_teardown(open_new, log_rig_setup, teardown),
+		cmocka_unit_test_setup_teardown(open_old, log_rig_setup, teardown),
+		cmocka_unit_test_setup_teardown(appends, log_rig_setup, teardown),
+		cmocka_unit_test_setup_teardown(appends_in_order, log_rig_setup, teardown),
+		cmocka_unit_test_setup_teardown(reads, log_rig_setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("log_nomem", tests, NULL, NULL);

@@ -17,29 +17,6 @@
 
 #include "tests/unit/cluster_log/log_rig.h"
 
-static int setup(void **state)
-{
-	static struct log_rig r;
-
-	log_rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	log_rig_fini(*state);
-	return 0;
-}
-
-static void produce_many(struct log_rig *r, int batches, int32_t n)
-{
-	for (int i = 0; i < batches; i++) {
-		r->now_ms += 10;
-		assert_int_equal(log_rig_produce(r, n), ERR_OK);
-	}
-}
-
 static void write_file(const struct log_rig *r, const char *name, const void *p, size_t n)
 {
 	char path[256];
@@ -73,9 +50,9 @@ static void cut_at_every_byte(void **state)
 	uint8_t image[8192];
 
 	log_rig_open(r);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	int64_t edge = plog_size(r->plog);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	log_rig_kill(r);
 	size_t n = read_file(r, first, image, sizeof image);
 	for (size_t cut = (size_t)edge; cut <= n; cut++) {
@@ -101,9 +78,9 @@ static void flip_at_every_byte(void **state)
 	uint8_t image[8192];
 
 	log_rig_open(r);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	size_t edge = (size_t)plog_size(r->plog);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	log_rig_kill(r);
 	size_t n = read_file(r, first, image, sizeof image);
 	for (size_t at = edge; at < n; at++) {
@@ -127,7 +104,7 @@ static void zeroes_behind_the_end(void **state)
 	uint8_t image[16384] = {0};
 
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	log_rig_kill(r);
 	size_t n = read_file(r, first, image, 4096);
 	write_file(r, first, image, n + 5000);
@@ -144,7 +121,7 @@ static void cut_in_an_older_segment(void **state)
 	uint8_t image[8192];
 
 	log_rig_open(r);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	assert_true(store_next(r->store, NULL) == r->plog);
 	log_rig_kill(r);
 	size_t n = read_file(r, first, image, sizeof image);
@@ -156,7 +133,7 @@ static void cut_in_an_older_segment(void **state)
 	assert_true(end > 0 && end < 60);
 	assert_int_equal(log_rig_read_all(r, 0), end);
 	assert_true(plog_size(r->plog) < 4096);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	assert_int_equal(log_rig_read_all(r, 0), end + 180);
 }
 
@@ -170,11 +147,11 @@ static void damage_below_the_recovery_point(void **state)
 
 	r->config.segment_bytes = 1 << 20;
 	log_rig_open(r);
-	produce_many(r, 5, 3);
+	log_rig_produce_many(r, 5, 3);
 	size_t at = (size_t)plog_size(r->plog);
-	produce_many(r, 5, 3);
+	log_rig_produce_many(r, 5, 3);
 	log_rig_sleep(r, 60000); /* the checkpoint: 30 */
-	produce_many(r, 5, 3);
+	log_rig_produce_many(r, 5, 3);
 	log_rig_kill(r);
 	size_t n = read_file(r, first, image, sizeof image);
 	/* In a payload: the checksum is wrong. */
@@ -192,7 +169,7 @@ static void damage_below_the_recovery_point(void **state)
 	log_rig_open(r);
 	assert_int_equal(plog_end(r->plog), 45);
 	assert_int_equal(log_rig_size(r, first), (int64_t)n);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	assert_int_equal(plog_read(r->plog, 15, 100000, true, &s, &why),
 			 ERR_KAFKA_KAFKA_STORAGE_ERROR);
 	log_rig_kill(r);
@@ -202,7 +179,7 @@ static void damage_below_the_recovery_point(void **state)
 	write_file(r, first, image, n);
 	log_rig_open(r);
 	assert_int_equal(plog_end(r->plog), 30);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	assert_int_equal(log_rig_read_all(r, 30), 36);
 	assert_int_equal(log_rig_size(r, first), (int64_t)n);
 }
@@ -238,7 +215,7 @@ static void side_files_are_made_anew(void **state)
 		log_rig_open(r);
 		int64_t before = plog_end(r->plog);
 		int64_t t0 = r->now_ms;
-		produce_many(r, 60, 3);
+		log_rig_produce_many(r, 60, 3);
 		struct batch_head h = batches_head();
 		h.producer_id = 5;
 		h.producer_epoch = 0;
@@ -306,7 +283,7 @@ static void checkpoints_that_lie(void **state)
 	};
 
 	log_rig_open(r);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
 		log_rig_kill(r);
 		write_top(r, "recovery-point-offset-checkpoint", texts[i]);
@@ -324,7 +301,7 @@ static void a_clean_mark_is_used_once(void **state)
 
 	log_rig_open(r);
 	(void)snprintf(path, sizeof path, "%s/.kafka_cleanshutdown", r->dir);
-	produce_many(r, 10, 3);
+	log_rig_produce_many(r, 10, 3);
 	assert_int_equal(access(path, F_OK), -1);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	assert_int_equal(access(path, F_OK), 0);
@@ -343,7 +320,7 @@ static void a_clean_mark_without_checkpoint(void **state)
 	char path[256];
 
 	log_rig_open(r);
-	produce_many(r, 10, 3);
+	log_rig_produce_many(r, 10, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	(void)snprintf(path, sizeof path, "%s/recovery-point-offset-checkpoint", r->dir);
 	assert_int_equal(unlink(path), 0);
@@ -362,7 +339,7 @@ static void leftovers_go(void **state)
 	};
 
 	log_rig_open(r);
-	produce_many(r, 10, 3);
+	log_rig_produce_many(r, 10, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		write_file(r, names[i], "junk", 4);
@@ -383,7 +360,7 @@ static void a_swap_is_finished(void **state)
 	char name[64];
 
 	log_rig_open(r);
-	produce_many(r, 60, 3);
+	log_rig_produce_many(r, 60, 3);
 	log_rig_kill(r);
 	/* The first two segments as one. */
 	n = read_file(r, first, image, sizeof image);
@@ -522,7 +499,7 @@ static void a_new_log_of_an_old_name(void **state)
 	int64_t start;
 
 	log_rig_open(r);
-	produce_many(r, 10, 3);
+	log_rig_produce_many(r, 10, 3);
 	assert_int_equal(plog_delete_before(r->plog, 20, &start, NULL), ERR_OK);
 	log_rig_sleep(r, 60000);
 	store_delete(r->store, r->plog);
@@ -530,7 +507,7 @@ static void a_new_log_of_an_old_name(void **state)
 	log_rig_kill(r);
 	log_rig_open(r);
 	assert_int_equal(plog_start(r->plog), 0);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	log_rig_kill(r);
 	log_rig_open(r);
 	assert_int_equal(plog_start(r->plog), 0);
@@ -543,7 +520,7 @@ static void a_new_log_of_an_old_name(void **state)
 	(void)snprintf(command, sizeof command, "rm -r %s/orders-0", r->dir);
 	assert_int_equal(system(command), 0);
 	log_rig_open(r);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	log_rig_kill(r);
 	log_rig_open(r);
 	assert_int_equal(plog_start(r->plog), 0);
@@ -553,23 +530,23 @@ static void a_new_log_of_an_old_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(cut_at_every_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(flip_at_every_byte, setup, teardown),
-		cmocka_unit_test_setup_teardown(zeroes_behind_the_end, setup, teardown),
-		cmocka_unit_test_setup_teardown(cut_in_an_older_segment, setup, teardown),
-		cmocka_unit_test_setup_teardown(damage_below_the_recovery_point, setup, teardown),
-		cmocka_unit_test_setup_teardown(side_files_are_made_anew, setup, teardown),
-		cmocka_unit_test_setup_teardown(checkpoints_that_lie, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_clean_mark_is_used_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_clean_mark_without_checkpoint, setup, teardown),
-		cmocka_unit_test_setup_teardown(leftovers_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_swap_is_finished, setup, teardown),
-		cmocka_unit_test_setup_teardown(folders_of_deleted_logs_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(only_one_process, setup, teardown),
-		cmocka_unit_test_setup_teardown(meta_properties, setup, teardown),
-		cmocka_unit_test_setup_teardown(meta_properties_missing, setup, teardown),
-		cmocka_unit_test_setup_teardown(strays, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_new_log_of_an_old_name, setup, teardown),
+		LOG_RIG_TEST(cut_at_every_byte),
+		LOG_RIG_TEST(flip_at_every_byte),
+		LOG_RIG_TEST(zeroes_behind_the_end),
+		LOG_RIG_TEST(cut_in_an_older_segment),
+		LOG_RIG_TEST(damage_below_the_recovery_point),
+		LOG_RIG_TEST(side_files_are_made_anew),
+		LOG_RIG_TEST(checkpoints_that_lie),
+		LOG_RIG_TEST(a_clean_mark_is_used_once),
+		LOG_RIG_TEST(a_clean_mark_without_checkpoint),
+		LOG_RIG_TEST(leftovers_go),
+		LOG_RIG_TEST(a_swap_is_finished),
+		LOG_RIG_TEST(folders_of_deleted_logs_go),
+		LOG_RIG_TEST(only_one_process),
+		LOG_RIG_TEST(meta_properties),
+		LOG_RIG_TEST(meta_properties_missing),
+		LOG_RIG_TEST(strays),
+		LOG_RIG_TEST(a_new_log_of_an_old_name),
 	};
 
 	return cmocka_run_group_tests_name("log_recovery", tests, NULL, NULL);

@@ -11,29 +11,6 @@
 
 #include "tests/unit/cluster_log/log_rig.h"
 
-static int setup(void **state)
-{
-	static struct log_rig r;
-
-	log_rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	log_rig_fini(*state);
-	return 0;
-}
-
-static void produce_many(struct log_rig *r, int batches, int32_t n)
-{
-	for (int i = 0; i < batches; i++) {
-		r->now_ms += 10;
-		assert_int_equal(log_rig_produce(r, n), ERR_OK);
-	}
-}
-
 static int count_segments(const struct log_rig *r)
 {
 	int n = 0;
@@ -52,7 +29,7 @@ static void by_size(void **state)
 
 	r->config.retention_bytes = 10000;
 	log_rig_open(r);
-	produce_many(r, 200, 3);
+	log_rig_produce_many(r, 200, 3);
 	int64_t before = plog_size(r->plog);
 	log_rig_sleep(r, 300000);
 	/* Whole segments, as many as there are too many bytes. */
@@ -74,9 +51,9 @@ static void by_time(void **state)
 
 	r->config.retention_ms = 1000000;
 	log_rig_open(r);
-	produce_many(r, 100, 3);
+	log_rig_produce_many(r, 100, 3);
 	r->now_ms += 900000;
-	produce_many(r, 100, 3);
+	log_rig_produce_many(r, 100, 3);
 	log_rig_sleep(r, 300000);
 	/* The first hundred are too old, but for those that share a segment with younger ones. */
 	assert_true(plog_start(r->plog) > 200 && plog_start(r->plog) <= 300);
@@ -87,7 +64,7 @@ static void by_time(void **state)
 	assert_int_equal(plog_start(r->plog), 600);
 	assert_int_equal(plog_size(r->plog), 0);
 	assert_int_equal(count_segments(r), 1);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	log_rig_open(r);
 	assert_int_equal(plog_start(r->plog), 600);
@@ -100,7 +77,7 @@ static void by_time_after_a_start(void **state)
 	struct log_rig *r = *state;
 
 	log_rig_open(r);
-	produce_many(r, 100, 3);
+	log_rig_produce_many(r, 100, 3);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	r->config.retention_ms = 1000000;
 	log_rig_open(r);
@@ -119,7 +96,7 @@ static void delete_records(void **state)
 	int64_t start = 0;
 
 	log_rig_open(r);
-	produce_many(r, 100, 3);
+	log_rig_produce_many(r, 100, 3);
 	int before = count_segments(r);
 	assert_int_equal(plog_delete_before(r->plog, 301, &start, &why),
 			 ERR_KAFKA_OFFSET_OUT_OF_RANGE);
@@ -150,7 +127,7 @@ static void delete_records(void **state)
 	log_rig_open(r);
 	assert_int_equal(plog_start(r->plog), 300);
 	assert_int_equal(plog_end(r->plog), 300);
-	produce_many(r, 1, 3);
+	log_rig_produce_many(r, 1, 3);
 	assert_int_equal(log_rig_read_all(r, 300), 303);
 	r->config.cleanup_delete = false;
 	r->config.cleanup_compact = true;
@@ -168,7 +145,7 @@ static void not_past_the_high_watermark(void **state)
 
 	r->config.retention_ms = 1000;
 	log_rig_open(r);
-	produce_many(r, 3, 3);
+	log_rig_produce_many(r, 3, 3);
 	log_rig_hold_sync(r, true);
 	for (int i = 0; i < 60; i++)
 		assert_int_equal(log_rig_append(r, 3, &a), ERR_OK);
@@ -223,7 +200,7 @@ static void deleted_start_is_forgotten(void **state)
 	int64_t start = 0, edge = 1;
 
 	log_rig_open(r);
-	produce_many(r, 100, 3);
+	log_rig_produce_many(r, 100, 3);
 	for (;; edge++) {
 		(void)snprintf(name, sizeof name, "%020lld.log", (long long)edge);
 		if (log_rig_size(r, name) >= 0)
@@ -235,7 +212,7 @@ static void deleted_start_is_forgotten(void **state)
 	log_rig_settle(r);
 	assert_int_equal(store_log(r->store, "orders", 0, &id, &r->config, true, &r->plog, &why),
 			 ERR_OK);
-	produce_many(r, 2, 3);
+	log_rig_produce_many(r, 2, 3);
 	assert_true(plog_end(r->plog) < edge);
 	assert_int_equal(log_rig_close(r), ERR_OK);
 	struct store_options o = r->options;
@@ -289,14 +266,14 @@ static void truncates(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(by_size, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(by_time_after_a_start, setup, teardown),
-		cmocka_unit_test_setup_teardown(delete_records, setup, teardown),
-		cmocka_unit_test_setup_teardown(not_past_the_high_watermark, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_commit_ends_before_files_go, setup, teardown),
-		cmocka_unit_test_setup_teardown(deleted_start_is_forgotten, setup, teardown),
-		cmocka_unit_test_setup_teardown(truncates, setup, teardown),
+		LOG_RIG_TEST(by_size),
+		LOG_RIG_TEST(by_time),
+		LOG_RIG_TEST(by_time_after_a_start),
+		LOG_RIG_TEST(delete_records),
+		LOG_RIG_TEST(not_past_the_high_watermark),
+		LOG_RIG_TEST(a_commit_ends_before_files_go),
+		LOG_RIG_TEST(deleted_start_is_forgotten),
+		LOG_RIG_TEST(truncates),
 	};
 
 	return cmocka_run_group_tests_name("log_retention", tests, NULL, NULL);

@@ -12,29 +12,6 @@
 
 #include "tests/unit/cluster_log/log_rig.h"
 
-static int setup(void **state)
-{
-	static struct log_rig r;
-
-	log_rig_init(&r);
-	*state = &r;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	log_rig_fini(*state);
-	return 0;
-}
-
-static void produce_many(struct log_rig *r, int batches, int32_t n)
-{
-	for (int i = 0; i < batches; i++) {
-		r->now_ms += 10;
-		assert_int_equal(log_rig_produce(r, n), ERR_OK);
-	}
-}
-
 static void append_and_read(void **state)
 {
 	struct log_rig *r = *state;
@@ -165,7 +142,7 @@ static void one_open_file_is_enough(void **state)
 
 	r->options.open_files_max = 1;
 	log_rig_open(r);
-	produce_many(r, 200, 4);
+	log_rig_produce_many(r, 200, 4);
 	for (int64_t at = 0; at <= plog_end(r->plog); at += 31)
 		assert_int_equal(log_rig_read_all(r, at), plog_end(r->plog));
 }
@@ -176,7 +153,7 @@ static void read_is_cheap(void **state)
 	struct plog_slice s;
 
 	log_rig_open(r);
-	produce_many(r, 100, 4);
+	log_rig_produce_many(r, 100, 4);
 	for (int64_t at = plog_end(r->plog) - 20; at < plog_end(r->plog); at++) {
 		long before = log_rig_calls(r, CALL_ANY);
 		assert_int_equal(plog_read(r->plog, at, 1 << 20, true, &s, NULL), ERR_OK);
@@ -198,7 +175,7 @@ static void read_limits(void **state)
 	struct errmsg why = {{0}};
 
 	log_rig_open(r);
-	produce_many(r, 3, 10);
+	log_rig_produce_many(r, 3, 10);
 	/* The first batch is whole or missing; another may be cut off. */
 	assert_int_equal(plog_read(r->plog, 0, 10, true, &s, &why), ERR_OK);
 	assert_true(s.n > 500);
@@ -238,7 +215,7 @@ static void slices_outlive_segments(void **state)
 	int64_t start;
 
 	log_rig_open(r);
-	produce_many(r, 100, 4);
+	log_rig_produce_many(r, 100, 4);
 	assert_int_equal(plog_read(r->plog, 0, 100, true, &s, NULL), ERR_OK);
 	assert_int_equal(plog_delete_before(r->plog, -1, &start, NULL), ERR_OK);
 	assert_int_equal(start, 400);
@@ -256,7 +233,7 @@ static void killed_and_opened(void **state)
 	log_rig_open(r);
 	for (int round = 0; round < 5; round++) {
 		int64_t end = plog_end(r->plog);
-		produce_many(r, 40, 3);
+		log_rig_produce_many(r, 40, 3);
 		log_rig_kill(r);
 		log_rig_open(r);
 		assert_int_equal(plog_end(r->plog), end + 120);
@@ -358,7 +335,7 @@ static void deleting_tells_everybody(void **state)
 	static const struct uuid id = {{7, 7, 7}}, other = {{8}};
 
 	log_rig_open(r);
-	produce_many(r, 30, 3);
+	log_rig_produce_many(r, 30, 3);
 	log_rig_hold_sync(r, true);
 	assert_int_equal(log_rig_append(r, 5, &a), ERR_OK);
 	for (int i = 0; i < 3; i++)
@@ -405,7 +382,7 @@ static void find_by_time(void **state)
 	assert_int_equal(f.offset, -1);
 	assert_int_equal(plog_find_max_time(r->plog, &f, NULL), ERR_OK);
 	assert_int_equal(f.offset, -1);
-	produce_many(r, 200, 5); /* batch i at t0 + 10 * (i + 1), its records one apart */
+	log_rig_produce_many(r, 200, 5); /* batch i at t0 + 10 * (i + 1), its records one apart */
 	for (int round = 0; round < 2; round++) {
 		for (int i = 0; i < 200; i += 7) {
 			for (int k = 0; k < 5; k++) {
@@ -441,7 +418,7 @@ static void epochs_and_producers(void **state)
 	size_t at = 0;
 
 	log_rig_open(r);
-	produce_many(r, 4, 5);
+	log_rig_produce_many(r, 4, 5);
 	struct batch_head h = batches_head();
 	h.producer_id = 77;
 	h.producer_epoch = 1;
@@ -505,16 +482,16 @@ static void rolls(void **state)
 	r->config.segment_bytes = 1 << 20;
 	r->config.segment_ms = 5000;
 	log_rig_open(r);
-	produce_many(r, 3, 2);
+	log_rig_produce_many(r, 3, 2);
 	r->now_ms += 5000;
-	produce_many(r, 1, 2);
+	log_rig_produce_many(r, 1, 2);
 	assert_true(log_rig_size(r, "00000000000000000006.log") > 0);
 	/* The index is full. */
 	r->config.segment_ms = INT64_MAX;
 	r->config.segment_index_bytes = 24;
 	r->config.index_interval_bytes = 0;
 	plog_configure(r->plog, &r->config);
-	produce_many(r, 4, 2);
+	log_rig_produce_many(r, 4, 2);
 	log_rig_settle(r);
 	assert_true(log_rig_size(r, "00000000000000000010.log") > 0);
 	/* What is rolled has its files; the time index ends with the largest timestamp. */
@@ -529,24 +506,23 @@ static void rolls(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(append_and_read, setup, teardown),
-		cmocka_unit_test_setup_teardown(never_and_interval_show_what_is_written, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(flush_messages_and_ms, setup, teardown),
-		cmocka_unit_test_setup_teardown(commits_are_shared, setup, teardown),
-		cmocka_unit_test_setup_teardown(many_batches_over_segments, setup, teardown),
-		cmocka_unit_test_setup_teardown(one_open_file_is_enough, setup, teardown),
-		cmocka_unit_test_setup_teardown(read_is_cheap, setup, teardown),
-		cmocka_unit_test_setup_teardown(read_limits, setup, teardown),
-		cmocka_unit_test_setup_teardown(slices_outlive_segments, setup, teardown),
-		cmocka_unit_test_setup_teardown(killed_and_opened, setup, teardown),
-		cmocka_unit_test_setup_teardown(waits_come_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(watches_hear_of_movement_only, setup, teardown),
-		cmocka_unit_test_setup_teardown(deleting_tells_everybody, setup, teardown),
-		cmocka_unit_test_setup_teardown(find_by_time, setup, teardown),
-		cmocka_unit_test_setup_teardown(epochs_and_producers, setup, teardown),
-		cmocka_unit_test_setup_teardown(appends_are_validated, setup, teardown),
-		cmocka_unit_test_setup_teardown(rolls, setup, teardown),
+		LOG_RIG_TEST(append_and_read),
+		LOG_RIG_TEST(never_and_interval_show_what_is_written),
+		LOG_RIG_TEST(flush_messages_and_ms),
+		LOG_RIG_TEST(commits_are_shared),
+		LOG_RIG_TEST(many_batches_over_segments),
+		LOG_RIG_TEST(one_open_file_is_enough),
+		LOG_RIG_TEST(read_is_cheap),
+		LOG_RIG_TEST(read_limits),
+		LOG_RIG_TEST(slices_outlive_segments),
+		LOG_RIG_TEST(killed_and_opened),
+		LOG_RIG_TEST(waits_come_once),
+		LOG_RIG_TEST(watches_hear_of_movement_only),
+		LOG_RIG_TEST(deleting_tells_everybody),
+		LOG_RIG_TEST(find_by_time),
+		LOG_RIG_TEST(epochs_and_producers),
+		LOG_RIG_TEST(appends_are_validated),
+		LOG_RIG_TEST(rolls),
 	};
 
 	return cmocka_run_group_tests_name("plog", tests, NULL, NULL);
