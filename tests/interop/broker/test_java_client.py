@@ -75,6 +75,13 @@ def test_positions(tools: Tools, topic: Topic) -> None:
     }
 
 
+def test_limits(tools: Tools, topic: Topic) -> None:
+    """A batch that does not fit into the answer comes with a later one, and is never cut."""
+    found = tools.scenario("limits", topic())
+    assert len(found) == 4
+    assert all(ends == [10, 10, 10, 10] for ends in found.values())
+
+
 def test_topics(tools: Tools, topic: Topic) -> None:
     """describeTopics by name and by id, describeLogDirs, electLeaders, deleteTopics by id."""
     found = tools.scenario("topics", topic())

@@ -78,6 +78,7 @@ public class Clients {
             case "rebalance": clients.rebalance(); break;
             case "static": clients.staticMembers(); break;
             case "positions": clients.positions(); break;
+            case "limits": clients.limits(); break;
             case "topics": clients.topics(); break;
             case "configs": clients.configs(); break;
             case "groups": clients.groups(); break;
@@ -370,6 +371,35 @@ public class Clients {
             found.put("late", values);
             found.put("late ms", (System.nanoTime() - begun) / 1_000_000);
             reader.close(CloseOptions.timeout(Duration.ZERO)); // not at the end of its last fetch
+        }
+    }
+
+    /** Batches of 10 kB, four partitions with many, and consumers with limits near to that. */
+    private void limits() throws Exception {
+        try (Admin admin = admin(); KafkaProducer<byte[], byte[]> producer = producer()) {
+            create(admin, 4);
+            for (int i = 0; i < 40; i++) {
+                get(producer.send(new ProducerRecord<>(topic, i % 4, null, bytes("x".repeat(10000)))));
+            }
+            for (String limit : List.of(
+                    "max.partition.fetch.bytes=5000", "max.partition.fetch.bytes=25000",
+                    "fetch.max.bytes=15000", "fetch.max.bytes=45000")) {
+                String[] pair = limit.split("=");
+                Map<Integer, Long> next = new TreeMap<>();
+                try (KafkaConsumer<byte[], byte[]> reader = consumer(pair[0], pair[1])) {
+                    reader.assign(List.of(place(0), place(1), place(2), place(3)));
+                    until("all records", () -> {
+                        for (ConsumerRecord<byte[], byte[]> r : reader.poll(Duration.ofMillis(100))) {
+                            if (next.getOrDefault(r.partition(), 0L) != r.offset()) {
+                                throw new IllegalStateException("a hole before " + r.offset());
+                            }
+                            next.put(r.partition(), r.offset() + 1);
+                        }
+                        return next.values().stream().mapToLong(n -> n).sum() == 40;
+                    });
+                }
+                found.put(limit, next.values());
+            }
         }
     }
 
