@@ -42,7 +42,7 @@ static bool fill(struct request *r, struct bytes id,
 	if (e != ERR_OK)
 		return true;
 	const struct group *group = groups_find(g, id);
-	if (q->include_authorized_operations)
+	if (q->include_authorized_operations && (group != NULL || r->version < NOT_FOUND_FROM))
 		out->authorized_operations = GROUP_OPERATIONS;
 	if (group == NULL)
 		return fill_missing(r, out);

@@ -47,6 +47,27 @@ def peer(
 
 
 @pytest.fixture(scope="module")
+def kafka(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iterator[Cluster]:
+    """Apache Kafka, to compare with."""
+    if peer_class() is not FarshoreCluster:
+        pytest.skip("two Kafkas say the same")
+    folder = tmp_path_factory.mktemp("like-kafka")
+    made = Cluster("kafka", folder, authority=authority).start()
+    try:
+        yield made.wait_ready()
+    finally:
+        made.stop()
+
+
+@pytest.fixture(scope="module", name="both")
+def fixture_both(kafka: Cluster, peer: Cluster) -> Iterator[tuple[Raw, Raw]]:
+    """A connection to Kafka, and one to the broker under test."""
+    with Raw(kafka.broker(1).ports["PLAINTEXT"]) as theirs:
+        with Raw(peer.broker(1).ports["PLAINTEXT"]) as mine:
+            yield theirs, mine
+
+
+@pytest.fixture(scope="module")
 def node(peer: Cluster) -> Broker:
     """Its only node."""
     return peer.broker(1)

@@ -6,15 +6,11 @@ out first, and so is what differs by design; the code says why.
 """
 
 import time
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 import pytest
 
-from harness.broker import Cluster
-from harness.certs import Authority
-from harness.farshore_broker import FarshoreCluster, peer_class
 from harness.process import wait_for
 from harness.wire import Message
 
@@ -36,28 +32,6 @@ SET_BY_HARNESS = {
 }
 
 Request = tuple[int, int, dict[str, Any]]  # api, version, body
-
-
-@pytest.fixture(scope="module")
-def kafka(
-    tmp_path_factory: pytest.TempPathFactory, authority: Authority
-) -> Iterator[Cluster]:
-    """Apache Kafka, to compare with."""
-    if peer_class() is not FarshoreCluster:
-        pytest.skip("two Kafkas say the same")
-    folder = tmp_path_factory.mktemp("like-kafka")
-    made = Cluster("kafka", folder, authority=authority).start()
-    try:
-        yield made.wait_ready()
-    finally:
-        made.stop()
-
-
-@pytest.fixture(scope="module", name="both")
-def fixture_both(kafka: Cluster, peer: Cluster) -> Iterator[tuple[Raw, Raw]]:
-    with Raw(kafka.broker(1).ports["PLAINTEXT"]) as theirs:
-        with Raw(peer.broker(1).ports["PLAINTEXT"]) as mine:
-            yield theirs, mine
 
 
 # -- requests
