@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -14,9 +15,9 @@ from harness.certs import Authority
 from harness.client import numbered
 from harness.compare import assert_same
 from harness.mirror import Mirror, mm2_properties, write_properties
-from harness.paths import BROKER, MIRROR
+from harness.paths import BROKER, MIRROR, ROOT
 from harness.ports import free_port
-from harness.process import wait_for
+from harness.process import Process, wait_for
 
 
 def run(*args: str | Path, program: Path = MIRROR) -> subprocess.CompletedProcess[str]:
@@ -254,6 +255,26 @@ def test_http(pair: Pair, topic: Topic) -> None:
         status, text = mirror.get("/metrics")
         assert status == 200 and f'topic="{name}"' in text
         json.dumps(link)
+
+
+def test_documented_metrics(pair: Pair, tmp_path: Path) -> None:
+    """What the manual tells to watch is there, on a mirror and on a broker."""
+    manual = (ROOT / "docs" / "operating.md").read_text()
+    named = set(re.findall(r"farshore_[a-z0-9]+(?:_[a-z0-9]+)+", manual))
+    port = free_port()
+    args = [str(BROKER), "--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
+    args += ["--set", f"http.listen=127.0.0.1:{port}"]
+    broker = Process(args, tmp_path / "broker.log")
+    broker.start()
+    try:
+        url = f"http://127.0.0.1:{port}/metrics"
+        text = wait_for("metrics", lambda: urllib.request.urlopen(url, timeout=5).read().decode())
+    finally:
+        broker.stop()
+    with pair.mirror("nothing") as mirror:
+        text += wait_for("metrics", lambda: mirror.get("/metrics")[1])
+    assert len(named) > 10
+    assert named <= set(re.findall(r"^# TYPE (\S+)", text, re.M))
 
 
 def test_lag(pair: Pair, topic: Topic) -> None:
