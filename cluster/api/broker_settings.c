@@ -11,9 +11,11 @@
 #include "lib/base/config_value.h"
 
 enum {
+	FIXED_N = 6,
 	LISTENERS_N = 3,     /* listeners, advertised.listeners, listener.security.protocol.map */
 	TEXT_MAX = 64 << 10, /* of all listeners together */
 	MINUTE_MS = 60000,
+	CONFIG_TYPE_SHORT = 4,
 	CONFIG_TYPE_PASSWORD = 9,
 };
 
@@ -216,6 +218,54 @@ static void show_protocol(struct buf *b, const struct listener_config *c)
 	buf_printf(b, "%s:%s", c->name, c->protocol == LISTENER_SSL ? "SSL" : "PLAINTEXT");
 }
 
+/* ---- what cannot be set ---- */
+
+/* Programs look these up in every broker, and some do not expect that one is missing: who makes a
+ * topic asks for default.replication.factor. */
+static void put_fixed(struct list *l)
+{
+	const struct broker_config *c = broker_config(l->b);
+	char id[16];
+
+	snprintf(id, sizeof id, "%" PRId32, c->node_id);
+	const struct broker_setting fixed[FIXED_N] = {
+		{.name = "default.replication.factor",
+		 .value = "1",
+		 .type = CONFIG_TYPE_INT,
+		 .source = CONFIG_SOURCE_DEFAULT,
+		 .doc = "Replicas of a topic; this broker is alone."},
+		{.name = "offsets.topic.replication.factor",
+		 .value = "1",
+		 .type = CONFIG_TYPE_SHORT,
+		 .source = CONFIG_SOURCE_DEFAULT,
+		 .doc = "Replicas of __consumer_offsets; this broker is alone."},
+		{.name = "broker.id",
+		 .value = copy(l, bytes_str(id)),
+		 .type = CONFIG_TYPE_INT,
+		 .source = CONFIG_SOURCE_STATIC,
+		 .doc = "The same as node.id."},
+		{.name = "log.dirs",
+		 .value = copy(l, bytes_str(c->data)),
+		 .type = CONFIG_TYPE_STRING,
+		 .source = CONFIG_SOURCE_STATIC,
+		 .doc = "The same as log.dir."},
+		{.name = "process.roles",
+		 .value = "broker,controller",
+		 .type = CONFIG_TYPE_LIST,
+		 .source = CONFIG_SOURCE_STATIC,
+		 .doc = "What this process does in the cluster: everything."},
+		{.name = "fetch.max.bytes",
+		 .value = "57671680", /* ANSWER_BYTES_MAX in fetch.c */
+		 .type = CONFIG_TYPE_INT,
+		 .source = CONFIG_SOURCE_DEFAULT,
+		 .doc = "Most bytes of records in the answer to one fetch."},
+	};
+	for (size_t i = 0; i < FIXED_N; i++) {
+		put(l, fixed[i]);
+		l->all[l->n - 1].read_only = true;
+	}
+}
+
 /* ---- all ---- */
 
 const struct broker_setting *broker_settings_all(struct broker *b, struct arena *a, size_t *n)
@@ -225,7 +275,7 @@ const struct broker_setting *broker_settings_all(struct broker *b, struct arena 
 	const struct topic_config *topics = topic_config_all(&topics_n);
 	struct list l = {.b = b, .arena = a};
 
-	l.all = arena_zalloc(a, schema->rows_n + topics_n + LISTENERS_N, sizeof *l.all);
+	l.all = arena_zalloc(a, schema->rows_n + topics_n + FIXED_N + LISTENERS_N, sizeof *l.all);
 	if (l.all == NULL)
 		return NULL;
 	for (size_t i = 0; i < topics_n; i++)
@@ -240,6 +290,7 @@ const struct broker_setting *broker_settings_all(struct broker *b, struct arena 
 		else
 			put_draft_row(&l, row);
 	}
+	put_fixed(&l);
 	put_listeners(&l, "listeners", "What the broker listens on.", show_listen);
 	put_listeners(&l, "advertised.listeners", "What clients are told to connect to.",
 		      show_advertised);

@@ -256,6 +256,11 @@ static void settings_of_the_broker(void **state)
 		{"connections.max.idle.ms", "600000", BY_DEFAULT, true},
 		{"log.cleanup.policy", "compact", FROM_START, false},
 		{"message.max.bytes", "1048588", BY_DEFAULT, false},
+		{"default.replication.factor", "1", BY_DEFAULT, true},
+		{"offsets.topic.replication.factor", "1", BY_DEFAULT, true},
+		{"broker.id", "1", FROM_START, true},
+		{"process.roles", "broker,controller", FROM_START, true},
+		{"fetch.max.bytes", "57671680", BY_DEFAULT, true},
 		{"listeners", "PLAINTEXT://127.0.0.1:0", FROM_START, true},
 		{"listener.security.protocol.map", "PLAINTEXT:PLAINTEXT", FROM_START, true},
 	};
