@@ -2,7 +2,8 @@
 /*
  * DescribeConfigs: of topics everything that they have, with its source (ConfigHelper.scala). Of
  * this broker its settings; of all brokers (the empty name) only what was set for them while they
- * run.
+ * run. Groups and subscriptions to clients' metrics have none here, and are asked for by Kafka's
+ * tools all the same.
  */
 #include <inttypes.h>
 
@@ -13,7 +14,7 @@
 #include "lib/wire/messages.h"
 
 /* ConfigResource.Type. */
-enum { TYPE_TOPIC = 2, TYPE_BROKER = 4 };
+enum { TYPE_TOPIC = 2, TYPE_BROKER = 4, TYPE_CLIENT_METRICS = 16, TYPE_GROUP = 32 };
 
 struct describe {
 	struct request *r;
@@ -201,6 +202,15 @@ static enum err describe_broker(struct describe *d, struct errmsg *why)
 	return describe_settings(d);
 }
 
+/* ---- what has no configurations ---- */
+
+static enum err describe_none(const struct describe *d, const char *what, struct errmsg *why)
+{
+	if (d->asked->resource_name.n > 0)
+		return ERR_OK;
+	return errmsg_set(why, ERR_KAFKA_INVALID_REQUEST, "%s name must not be empty", what);
+}
+
 /* ---- the request ---- */
 
 /* False when memory ran out. */
@@ -215,6 +225,10 @@ static bool describe_one(struct describe *d)
 		e = describe_topic(d, &why);
 	else if (d->asked->resource_type == TYPE_BROKER)
 		e = describe_broker(d, &why);
+	else if (d->asked->resource_type == TYPE_GROUP)
+		e = describe_none(d, "Group", &why);
+	else if (d->asked->resource_type == TYPE_CLIENT_METRICS)
+		e = describe_none(d, "Client metrics subscription", &why);
 	else
 		e = errmsg_set(&why, ERR_KAFKA_INVALID_REQUEST,
 			       "This broker has no configurations of resource type %d",

@@ -19,7 +19,7 @@ from .raw import Raw
 METADATA, CREATE, DELETE, DESCRIBE_CONFIGS, ALTER_CONFIGS, LOG_DIRS = 3, 19, 20, 32, 33, 35
 PARTITIONS, ELECT, INCREMENTAL, REASSIGNMENTS, CLUSTER, PRODUCERS = 37, 43, 44, 46, 60, 61
 RESOURCES, TOPIC_PARTITIONS = 74, 75
-TOPIC, BROKER = 2, 4
+TOPIC, BROKER, CLIENT_METRICS, GROUP = 2, 4, 16, 32
 SET, UNSET, APPEND, SUBTRACT = 0, 1, 2, 3
 NO_ID = bytes(16)
 SOME_ID = bytes(range(16))
@@ -210,6 +210,7 @@ REQUESTS: list[Request] = [
     describe(BROKER, "1", "default.replication.factor", "broker.id", "process.roles"),
     describe(BROKER, "1", "fetch.max.bytes", "delete.topic.enable", "group.max.size"),
     alter(BROKER, "1", ("default.replication.factor", SET, "2")),
+    *(describe(kind, name, "foo") for kind in (CLIENT_METRICS, GROUP) for name in ("", "some")),
     alter(TOPIC, "like-c", ("retention.ms", SET, "7")),
     alter(TOPIC, "nope", ("retention.ms", SET, "7")),
     alter(TOPIC, "like-c", ("foo", SET, "7")),

@@ -160,6 +160,7 @@ def test_consumer_groups(tools: Tools, client: Client, topic: Topic) -> None:
     when = _iso(NOW + 50_500)
     assert reset("--to-datetime", when, "--execute") == {"0": "51", "1": "0"}
 
+    assert f"for group {group} are" in tools("configs", "--describe", "--entity-type", "groups")
     tools("consumer-groups", "--delete-offsets", "--group", group, "--topic", f"{name}:0")
     assert "0" not in described() or described()["0"][0] == "-"
     assert "successful" in tools("consumer-groups", "--delete", "--group", group)
