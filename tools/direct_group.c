@@ -174,7 +174,8 @@ enum err direct_group(struct direct *d, const char *group, enum translate_direct
 	enum err e = fetch(d, s, group, why);
 	if (e != ERR_OK)
 		return e;
-	qsort(d->offsets, d->offsets_n, sizeof *d->offsets, by_place);
+	if (d->offsets_n > 1)
+		qsort(d->offsets, d->offsets_n, sizeof *d->offsets, by_place);
 	struct translation *out = mem_zalloc(d->offsets_n, sizeof *out);
 	if (out == NULL)
 		return errmsg_set(why, ERR_NOMEM, "out of memory");

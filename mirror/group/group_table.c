@@ -410,7 +410,9 @@ void group_table_take(struct groups *g, struct group *group, struct group_offset
 		e = position_take(g, group, sorted, &x);
 	if (e == ERR_OK)
 		drop_unseen(g, group);
-	qsort(group->positions, (size_t)group->positions_n, sizeof *group->positions, by_place);
+	if (group->positions_n > 1)
+		qsort(group->positions, (size_t)group->positions_n, sizeof *group->positions,
+		      by_place);
 	group->changed = true;
 	/* Without memory the same answer is taken again next time. */
 	group->hash = e == ERR_OK ? hash : 0;

@@ -173,7 +173,9 @@ void groups_json(struct groups *g, const char *only, bool positions, bool *first
 			append(g, group, positions, first, out);
 		return;
 	}
-	struct group **list = mem_zalloc(g->all_n == 0 ? 1 : g->all_n, sizeof *list);
+	if (g->all_n == 0)
+		return;
+	struct group **list = mem_zalloc(g->all_n, sizeof *list);
 	if (list == NULL) {
 		out->err = out->err == ERR_OK ? ERR_NOMEM : out->err;
 		return;

@@ -171,7 +171,7 @@ static void moves_with_the_source(void **state)
 	wait_rounds(&r, 4);
 	assert_string_equal(g->at[0].metadata, "late");
 	assert_null(model_groups_find(&r.target, "g-not"));
-	assert_null(model_groups_find(&r.target, "other"));
+	assert_null(model_groups_find(&r.target, "g-other"));
 	/* Nothing is written again once all is in step. */
 	unsigned commits = r.target.commits;
 	wait_rounds(&r, 5);
@@ -215,10 +215,14 @@ static void topics_that_are_not_mirrored(void **state)
 	model_append(&r.p.source, "t", 0, 10);
 	model_groups_commit(&r.source, "g", "t", 4, "");
 	model_groups_commit(&r.source, "g", "u", 4, "");
+	model_groups_commit(&r.source, "g-other", "u", 4, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 4);
+	wait_rounds(&r, 2);
 	assert_int_equal(model_groups_find(&r.target, "g")->n, 1);
 	assert_int_equal(group_table_find(r.p.link->groups, bytes_str("g"))->elsewhere, 1);
+	assert_int_equal(group_table_find(r.p.link->groups, bytes_str("g-other"))->elsewhere, 1);
+	assert_null(model_groups_find(&r.target, "g-other"));
 	rig_fini(&r);
 }
 
