@@ -12,7 +12,6 @@
 
 #include <cmocka.h>
 
-#include "lib/wire/records.h"
 #include "mirror/link/memory.h"
 
 enum {
@@ -21,7 +20,8 @@ enum {
 	UNKNOWN_TOPIC = 3,
 	FETCH_POLL_MS = 5,
 	MEMORY_BYTES = 16 << 20,
-	MODEL_PRODUCERS = 8
+	MODEL_PRODUCERS = 8,
+	DECODE_BYTES = 1 << 20
 };
 
 /* ---- logs ---- */
@@ -144,6 +144,26 @@ void model_append_pair(struct model *m, const char *topic, struct bytes key, str
 	batch_builder_init(&b, CODEC_NONE, MODEL_LOG_BYTES);
 	assert_int_equal(batch_builder_add(&b, &r), ERR_OK);
 	append_built(&model_topic(m, topic)->parts[0], &b, -1);
+}
+
+size_t model_each_record(struct bytes batches, model_record_fn *fn, void *arg)
+{
+	struct batch_walk walk = {.left = batches};
+	struct batch_head h;
+	struct bytes whole;
+	size_t n = 0;
+	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
+		struct records_reader *rr;
+		struct record r;
+		struct errmsg why;
+		assert_int_equal(records_reader_open(whole, DECODE_BYTES, &rr, &why), ERR_OK);
+		for (; records_reader_next(rr, &r); n++)
+			fn(arg, &r);
+		assert_int_equal(records_reader_error(rr, &why), ERR_OK);
+		records_reader_free(rr);
+	}
+	assert_int_equal(walk.left.n, 0);
+	return n;
 }
 
 void model_make(struct model *m, const char *topic)
@@ -692,6 +712,12 @@ void pair_fini(struct pair *p)
 	close(p->log_fd);
 }
 
+void pair_end(struct pair *p)
+{
+	pair_stop(p);
+	pair_fini(p);
+}
+
 static char *log_text(const struct pair *p)
 {
 	off_t size = lseek(p->log_fd, 0, SEEK_END);
@@ -753,4 +779,42 @@ bool pair_copied(struct pair *p)
 	bool done = n == 1 && entry_copied(list[0], model_topic(&p->source, "t"));
 	mem_free(list);
 	return done;
+}
+
+void pair_wait_copied(struct pair *p, int64_t step_ms)
+{
+	pair_wait(p, pair_copied, step_ms);
+}
+
+static bool is_logged(struct pair *p)
+{
+	return pair_logged(p, p->wanted) > 0;
+}
+
+void pair_wait_logged(struct pair *p, const char *part, int64_t step_ms)
+{
+	p->wanted = part;
+	pair_wait(p, is_logged, step_ms);
+}
+
+bool pair_has_reason(const struct pair *p, const char *part)
+{
+	return strstr(pair_partition(p)->reason.text, part) != NULL;
+}
+
+static bool has_wanted_reason(struct pair *p)
+{
+	return pair_has_reason(p, p->wanted);
+}
+
+void pair_wait_reason(struct pair *p, const char *part, int64_t step_ms)
+{
+	p->wanted = part;
+	pair_wait(p, has_wanted_reason, step_ms);
+}
+
+void pair_pass(struct pair *p, int64_t ms, int64_t step_ms)
+{
+	for (int64_t end = p->skew_ms + ms; p->skew_ms < end; p->skew_ms += step_ms)
+		loop_turn(p->loop, 2);
 }

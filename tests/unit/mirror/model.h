@@ -9,6 +9,7 @@
 
 #include "lib/base/buf.h"
 #include "lib/base/mem.h"
+#include "lib/wire/records.h"
 #include "mirror/clusters/topic_configs.h"
 #include "mirror/link/link_parts.h"
 #include "tests/unit/net/scripted_peer.h"
@@ -51,6 +52,7 @@ struct pair {
 	struct cluster_config clusters[2];
 	struct link_config config;
 	struct link *link;
+	const char *wanted; /* what is waited for: a part of the log, or of a reason */
 };
 
 /* Both brokers; the source has topic "t" with `partitions`, the target nothing. The link is not made
@@ -60,6 +62,8 @@ void pair_fini(struct pair *p);
 void pair_start(struct pair *p);
 /* End the link in an orderly way. */
 void pair_stop(struct pair *p);
+/* The same, and free all. */
+void pair_end(struct pair *p);
 
 struct model_topic *model_topic(struct model *m, const char *name);
 /* One batch of `n` records at the end of a partition; each value is its number. */
@@ -73,15 +77,25 @@ void model_append_pair(struct model *m, const char *topic, struct bytes key, str
 void model_make(struct model *m, const char *topic);
 /* Delete it. */
 void model_remove(struct model *m, const char *topic);
+/* Call `fn` for each record of these batches, which must be whole and right; how many there are. */
+typedef void model_record_fn(void *arg, const struct record *r);
+size_t model_each_record(struct bytes batches, model_record_fn *fn, void *arg);
 /* Change the answers of an API from now on; NULL: no more. */
 void model_twist(struct model *m, int16_t api, scripted_handler *fn, void *arg);
 
 /* Turn the loop until `fn` says so (10 s at most), moving time ahead by `step_ms` a turn. */
 void pair_wait(struct pair *p, bool (*fn)(struct pair *p), int64_t step_ms);
+/* Until all is copied; until the log has `part`; until the first partition's reason has it. */
+void pair_wait_copied(struct pair *p, int64_t step_ms);
+void pair_wait_logged(struct pair *p, const char *part, int64_t step_ms);
+void pair_wait_reason(struct pair *p, const char *part, int64_t step_ms);
+/* Let that much time pass. */
+void pair_pass(struct pair *p, int64_t ms, int64_t step_ms);
 /* All of "t" is at the target, and the state of each partition is ACTIVE. */
 bool pair_copied(struct pair *p);
 /* The first partition of "t"; NULL before there is one. */
 const struct partition *pair_partition(const struct pair *p);
 unsigned pair_logged(const struct pair *p, const char *part);
+bool pair_has_reason(const struct pair *p, const char *part);
 
 #endif

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "lib/wire/records.h"
 #include "mirror/link/gaps.h"
 #include "tests/unit/mirror/model.h"
 
@@ -31,7 +30,6 @@ static const char LETTERS[] = "east.dead-letters.internal";
 
 struct rig {
 	struct pair p; /* first: the waiting functions get a pair */
-	const char *line, *reason;
 	/* What goes wrong at the target. */
 	const char *not_made; /* a topic that cannot be created */
 	int not_made_times;
@@ -46,22 +44,17 @@ struct rig {
 
 /* ---- the brokers ---- */
 
+static void look_for_bad(void *arg, const struct record *r)
+{
+	bool *found = arg;
+	*found = *found || (r->value.n == 8 && be64_get(r->value.p) == BAD);
+}
+
 /* Is record BAD in the batch? The values are numbers (model_append). */
 static bool has_bad(struct bytes batch)
 {
-	struct batch_walk walk = {.left = batch};
-	struct batch_head h;
-	struct bytes whole;
-	struct errmsg why;
 	bool found = false;
-	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
-		struct records_reader *rr;
-		struct record x;
-		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
-		while (records_reader_next(rr, &x))
-			found = found || (x.value.n == 8 && be64_get(x.value.p) == BAD);
-		records_reader_free(rr);
-	}
+	model_each_record(batch, look_for_bad, &found);
 	return found;
 }
 
@@ -116,26 +109,22 @@ static enum scripted_act on_metadata(void *arg, struct scripted_request *q, void
 
 /* ---- the rig ---- */
 
+/* A topic with ten records. */
 static void rig_init(struct rig *r)
 {
-	*r = (struct rig){.line = NULL};
+	*r = (struct rig){.not_made = NULL};
 	pair_init(&r->p, 1);
 	r->p.config.on[ON_DATA_LOSS] = r->p.config.on[ON_REFUSED] = true;
 	model_twist(&r->p.target, WIRE_API_PRODUCE, on_produce, r);
 	model_twist(&r->p.target, WIRE_API_CREATE_TOPICS, on_create, r);
 	model_twist(&r->p.target, WIRE_API_METADATA, on_metadata, r);
+	model_append(&r->p.source, "t", 0, 10);
 }
 
 static void rig_start(struct rig *r)
 {
 	pair_start(&r->p);
-	pair_wait(&r->p, pair_copied, STEP_MS);
-}
-
-static void rig_fini(struct rig *r)
-{
-	pair_stop(&r->p);
-	pair_fini(&r->p);
+	pair_wait_copied(&r->p, STEP_MS);
 }
 
 static void hold(struct rig *r, bool on)
@@ -152,36 +141,6 @@ static void lose(struct rig *r, int64_t start)
 		model_append(&r->p.source, "t", 0, 5);
 	model_topic(&r->p.source, "t")->parts[0].start = start;
 	hold(r, false);
-}
-
-static bool is_logged(struct pair *p)
-{
-	return pair_logged(p, ((struct rig *)p)->line) > 0;
-}
-
-static void wait_logged(struct rig *r, const char *line, int64_t step_ms)
-{
-	r->line = line;
-	pair_wait(&r->p, is_logged, step_ms);
-}
-
-static bool has_reason(struct pair *p)
-{
-	return strstr(pair_partition(p)->reason.text, ((struct rig *)p)->reason) != NULL;
-}
-
-static void wait_reason(struct rig *r, const char *reason, int64_t step_ms)
-{
-	r->reason = reason;
-	pair_wait(&r->p, has_reason, step_ms);
-}
-
-static void turn(struct rig *r, int n)
-{
-	for (int i = 0; i < n; i++) {
-		loop_turn(r->p.loop, 2);
-		r->p.skew_ms += STEP_MS;
-	}
 }
 
 static int64_t end_of(struct rig *r, const char *topic)
@@ -206,15 +165,14 @@ static void recorded_and_read_back(void **state)
 	(void)state;
 	struct rig r;
 	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	assert_true(gaps_loaded(r.p.link->gaps));
 	lose(&r, 15);
-	wait_logged(&r,
-		    "event=gap_recorded link=east->west topic=t partition=0 cause=DATA_LOSS "
-		    "source_first=10 source_last=14 count=5",
-		    STEP_MS);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_logged(&r.p,
+			 "event=gap_recorded link=east->west topic=t partition=0 cause=DATA_LOSS "
+			 "source_first=10 source_last=14 count=5",
+			 STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	assert_int_equal(pair_partition(&r.p)->counters.gaps[ON_DATA_LOSS], 1);
 	assert_int_equal(end_of(&r, GAPS), 1);
 	assert_int_equal(gaps_count(r.p.link->gaps), 1);
@@ -230,7 +188,7 @@ static void recorded_and_read_back(void **state)
 	assert_int_equal(gaps_count(r.p.link->gaps), 2);
 	assert_gap(&r, 0, "\"source_last\":14");
 	assert_gap(&r, 1, "{\"topic\":\"u\"}"); /* of equal keys the last */
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* The oldest records are gone; another cannot be read. */
@@ -240,7 +198,6 @@ static void read_what_is_left(void **state)
 	struct rig r;
 	struct model_topic *t;
 	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	pair_stop(&r.p);
 	model_make(&r.p.target, GAPS);
@@ -256,14 +213,14 @@ static void read_what_is_left(void **state)
 	}
 	t->parts[0].start = 1;
 	rig_start(&r);
-	turn(&r, 50);
+	pair_pass(&r.p, 50 * STEP_MS, STEP_MS);
 	assert_true(gaps_loaded(r.p.link->gaps));
 	assert_true(gaps_more(r.p.link->gaps));
 	assert_int_equal(gaps_count(r.p.link->gaps), 2);
 	assert_int_equal(pair_logged(&r.p, "event=gap_records_not_read link=east->west "
 					   "topic=east.gaps.internal offset=2 "),
 			 1);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* Nothing is copied before the record is durable, and the partition says why. */
@@ -273,17 +230,16 @@ static void record_refused(void **state)
 	struct rig r;
 	rig_init(&r);
 	r.refused = FOR_EVER;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	lose(&r, 15);
-	wait_reason(&r, "the gap record cannot be written: east.gaps.internal: ", STEP_MS);
-	turn(&r, 200);
+	pair_wait_reason(&r.p, "the gap record cannot be written: east.gaps.internal: ", STEP_MS);
+	pair_pass(&r.p, 200 * STEP_MS, STEP_MS);
 	assert_int_equal(pair_partition(&r.p)->state, STATE_DATA_LOSS);
 	assert_int_equal(end_of(&r, "east.t"), 10);
 	r.refused = 0;
-	pair_wait(&r.p, pair_copied, LONG_MS);
+	pair_wait_copied(&r.p, LONG_MS);
 	assert_int_equal(gaps_count(r.p.link->gaps), 1);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void topic_not_made(void **state)
@@ -293,16 +249,16 @@ static void topic_not_made(void **state)
 	rig_init(&r);
 	r.not_made = GAPS;
 	r.not_made_times = 3;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	lose(&r, 15);
-	wait_reason(&r,
-		    "the gap record cannot be written: east.gaps.internal: not ready: not on a "
-		    "Monday",
-		    STEP_MS);
+	pair_wait_reason(
+		&r.p,
+		"the gap record cannot be written: east.gaps.internal: not ready: not on a "
+		"Monday",
+		STEP_MS);
 	assert_int_equal(end_of(&r, "east.t"), 10);
-	pair_wait(&r.p, pair_copied, LONG_MS);
-	rig_fini(&r);
+	pair_wait_copied(&r.p, LONG_MS);
+	pair_end(&r.p);
 }
 
 /* Kafka does not say whether a topic is there that the user may not see. */
@@ -312,21 +268,20 @@ static void topic_not_seen(void **state)
 	struct rig r;
 	rig_init(&r);
 	r.not_seen = GAPS;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	lose(&r, 15);
-	wait_logged(&r,
-		    "event=internal_topic_not_ready link=east->west cluster=west "
-		    "topic=east.gaps.internal error=KAFKA_TOPIC_AUTHORIZATION_FAILED",
-		    STEP_MS);
-	wait_reason(&r,
-		    "the gap record cannot be written: east.gaps.internal: not ready: "
-		    "TOPIC_AUTHORIZATION_FAILED: this user needs ",
-		    STEP_MS);
+	pair_wait_logged(&r.p,
+			 "event=internal_topic_not_ready link=east->west cluster=west "
+			 "topic=east.gaps.internal error=KAFKA_TOPIC_AUTHORIZATION_FAILED",
+			 STEP_MS);
+	pair_wait_reason(&r.p,
+			 "the gap record cannot be written: east.gaps.internal: not ready: "
+			 "TOPIC_AUTHORIZATION_FAILED: this user needs ",
+			 STEP_MS);
 	assert_int_equal(end_of(&r, "east.t"), 10);
 	r.not_seen = NULL;
-	pair_wait(&r.p, pair_copied, LONG_MS);
-	rig_fini(&r);
+	pair_wait_copied(&r.p, LONG_MS);
+	pair_end(&r.p);
 }
 
 static bool no_answer_given(struct pair *p)
@@ -343,59 +298,53 @@ static void an_older_answer_does_not_count(void **state)
 	rig_init(&r);
 	r.silent = r.good = 1;
 	r.refused = FOR_EVER;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	lose(&r, 15);
 	pair_wait(&r.p, no_answer_given, 0);
 	assert_int_equal(pair_partition(&r.p)->phase, PHASE_RECORD);
 	lose(&r, 25);
-	wait_reason(&r, "source offsets 10 to 24", 0);
+	pair_wait_reason(&r.p, "source offsets 10 to 24", 0);
 	/* The first is answered at the second try, the second is refused. */
-	r.line = "event=internal_topic_not_written link=east->west topic=east.gaps.internal "
-		 "error=KAFKA_POLICY_VIOLATION";
-	pair_wait(&r.p, is_logged, LONG_MS);
-	turn(&r, 100);
+	pair_wait_logged(
+		&r.p,
+		"event=internal_topic_not_written link=east->west topic=east.gaps.internal "
+		"error=KAFKA_POLICY_VIOLATION",
+		LONG_MS);
+	pair_pass(&r.p, 100 * STEP_MS, STEP_MS);
 	assert_int_equal(end_of(&r, GAPS), 1);
 	assert_int_equal(pair_partition(&r.p)->phase, PHASE_RECORD);
 	assert_int_equal(end_of(&r, "east.t"), 10);
 	assert_int_equal(pair_partition(&r.p)->counters.gaps[ON_DATA_LOSS], 0);
 	r.refused = 0;
-	pair_wait(&r.p, pair_copied, LONG_MS);
+	pair_wait_copied(&r.p, LONG_MS);
 	assert_int_equal(gaps_count(r.p.link->gaps), 1);
 	assert_gap(&r, 0, "\"source_last\":24");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* ---- dead letters ---- */
 
-static void assert_letter(struct rig *r, int n, const char *offset)
+/* Where a record came from is in its headers. */
+static void check_letter(void *arg, const struct record *r)
+{
+	const char *offset = arg;
+	char headers[1024];
+	size_t n = 0;
+	assert_int_equal(be64_get(r->value.p), BAD);
+	assert_int_equal(r->headers_n, 7);
+	for (size_t i = 0; i < r->headers.n && n < sizeof headers - 1; i++)
+		if (r->headers.p[i] >= ' ')
+			headers[n++] = (char)r->headers.p[i];
+	headers[n] = '\0';
+	if (strstr(headers, offset) == NULL)
+		fail_msg("%s is not in %s", offset, headers);
+}
+
+static void assert_letters(struct rig *r, size_t n)
 {
 	const struct model_topic *t = model_topic(&r->p.target, LETTERS);
-	struct batch_walk walk = {.left = buf_bytes(&t->parts[0].bytes)};
-	struct batch_head h;
-	struct bytes whole;
-	struct errmsg why;
-	int seen = 0;
-	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
-		struct records_reader *rr;
-		struct record x;
-		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
-		while (records_reader_next(rr, &x)) {
-			char headers[1024];
-			size_t n_shown = 0;
-			assert_int_equal(be64_get(x.value.p), BAD);
-			assert_int_equal(x.headers_n, 7);
-			for (size_t i = 0; i < x.headers.n && n_shown < sizeof headers - 1; i++)
-				if (x.headers.p[i] >= ' ')
-					headers[n_shown++] = (char)x.headers.p[i];
-			headers[n_shown] = '\0';
-			if (strstr(headers, offset) == NULL)
-				fail_msg("%s is not in %s", offset, headers);
-			seen++;
-		}
-		records_reader_free(rr);
-	}
-	assert_int_equal(seen, n);
+	char offset[] = "farshore.offset3";
+	assert_int_equal(model_each_record(buf_bytes(&t->parts[0].bytes), check_letter, offset), n);
 }
 
 static void parked(void **state)
@@ -404,17 +353,16 @@ static void parked(void **state)
 	struct rig r;
 	rig_init(&r);
 	r.refuses_bad = true;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
 	assert_int_equal(end_of(&r, "east.t"), 9);
-	assert_letter(&r, 1, "farshore.offset3");
+	assert_letters(&r, 1);
 	assert_int_equal(gaps_count(r.p.link->gaps), 1);
 	assert_gap(&r, 0, "\"error\":\"KAFKA_MESSAGE_TOO_LARGE\"");
 	assert_int_equal(pair_partition(&r.p)->counters.dead_letters, 1);
 	assert_int_equal(pair_logged(&r.p, "event=dead_letter link=east->west topic=t partition=0 "
 					   "offset=3"),
 			 1);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* The gap record of a letter proves nothing once the offset holds another record. */
@@ -424,9 +372,8 @@ static void parked_again_when_it_is_another(void **state)
 	struct rig r;
 	rig_init(&r);
 	r.refuses_bad = true;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
-	assert_letter(&r, 1, "farshore.offset3");
+	assert_letters(&r, 1);
 	pair_stop(&r.p);
 	/* Both topics are made anew (there are no topic ids to tell), with as many records. */
 	struct model_topic *t = model_topic(&r.p.target, "east.t");
@@ -434,8 +381,8 @@ static void parked_again_when_it_is_another(void **state)
 	t->parts[0].end = 0;
 	rig_start(&r);
 	assert_int_equal(end_of(&r, "east.t"), 9);
-	assert_letter(&r, 2, "farshore.offset3");
-	rig_fini(&r);
+	assert_letters(&r, 2);
+	pair_end(&r.p);
 }
 
 static void letter_refused(void **state)
@@ -446,13 +393,12 @@ static void letter_refused(void **state)
 	r.refuses_bad = true;
 	r.letters_wrong = 1;
 	r.error = MESSAGE_TOO_LARGE;
-	model_append(&r.p.source, "t", 0, 10);
 	pair_start(&r.p);
-	wait_logged(&r, "and it cannot be parked: east.dead-letters.internal: ", STEP_MS);
+	pair_wait_logged(&r.p, "and it cannot be parked: east.dead-letters.internal: ", STEP_MS);
 	assert_int_equal(pair_partition(&r.p)->state, STATE_REFUSED);
-	pair_wait(&r.p, pair_copied, LONG_MS);
-	assert_letter(&r, 1, "farshore.offset3");
-	rig_fini(&r);
+	pair_wait_copied(&r.p, LONG_MS);
+	assert_letters(&r, 1);
+	pair_end(&r.p);
 }
 
 /* What passes by itself is not made a matter of 30 s. */
@@ -464,11 +410,10 @@ static void letter_refused_for_a_moment(void **state)
 	r.refuses_bad = true;
 	r.letters_wrong = 1;
 	r.error = UNKNOWN_TOPIC;
-	model_append(&r.p.source, "t", 0, 10);
 	rig_start(&r);
-	assert_letter(&r, 1, "farshore.offset3");
+	assert_letters(&r, 1);
 	assert_int_equal(pair_logged(&r.p, "and it cannot be parked"), 0);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void letters_topic_not_made(void **state)
@@ -479,16 +424,15 @@ static void letters_topic_not_made(void **state)
 	r.refuses_bad = true;
 	r.not_made = LETTERS;
 	r.not_made_times = 1;
-	model_append(&r.p.source, "t", 0, 10);
 	pair_start(&r.p);
-	wait_logged(&r,
-		    "and it cannot be parked: east.dead-letters.internal: not ready: not on a "
-		    "Monday",
-		    STEP_MS);
+	pair_wait_logged(&r.p,
+			 "and it cannot be parked: east.dead-letters.internal: not ready: not on a "
+			 "Monday",
+			 STEP_MS);
 	assert_int_equal(end_of(&r, "east.t"), 3);
-	pair_wait(&r.p, pair_copied, LONG_MS);
-	assert_letter(&r, 1, "farshore.offset3");
-	rig_fini(&r);
+	pair_wait_copied(&r.p, LONG_MS);
+	assert_letters(&r, 1);
+	pair_end(&r.p);
 }
 
 int main(void)

@@ -21,8 +21,7 @@ enum {
 };
 
 struct rig {
-	struct pair p; /* first: the waiting functions get a pair */
-	const char *line, *reason;
+	struct pair p;     /* first: the waiting functions get a pair */
 	bool hidden;       /* the source shows "t" to nobody who lists, and says so who asks */
 	bool asks_fail;    /* every third question by name fails */
 	unsigned asks;     /* questions by name */
@@ -77,7 +76,7 @@ static enum scripted_act on_ends(void *arg, struct scripted_request *q, void *an
 /* Ten records are copied. */
 static void rig_start(struct rig *r, int32_t partitions)
 {
-	*r = (struct rig){.line = NULL};
+	*r = (struct rig){.hidden = false};
 	pair_init(&r->p, partitions);
 	r->p.config.on[ON_TOPIC_DELETED] = true;
 	r->p.config.topic_deleted_wait_ms = WAIT_MS;
@@ -86,24 +85,7 @@ static void rig_start(struct rig *r, int32_t partitions)
 	model_twist(&r->p.target, WIRE_API_LIST_OFFSETS, on_ends, r);
 	model_append(&r->p.source, "t", 0, 10);
 	pair_start(&r->p);
-	pair_wait(&r->p, pair_copied, STEP_MS);
-}
-
-static void rig_fini(struct rig *r)
-{
-	pair_stop(&r->p);
-	pair_fini(&r->p);
-}
-
-static bool has_reason(struct pair *p)
-{
-	return strstr(pair_partition(p)->reason.text, ((struct rig *)p)->reason) != NULL;
-}
-
-static void wait_reason(struct rig *r, const char *reason)
-{
-	r->reason = reason;
-	pair_wait(&r->p, has_reason, STEP_MS);
+	pair_wait_copied(&r->p, STEP_MS);
 }
 
 static bool is_deleted(struct pair *p)
@@ -111,20 +93,12 @@ static bool is_deleted(struct pair *p)
 	return model_topic(&p->target, "east.t") == NULL;
 }
 
-static void turn_ms(struct rig *r, int64_t ms)
-{
-	for (int64_t i = 0; i < ms; i += STEP_MS) {
-		loop_turn(r->p.loop, 2);
-		r->p.skew_ms += STEP_MS;
-	}
-}
-
 static void assert_stays(struct rig *r, const char *reason)
 {
-	wait_reason(r, reason);
-	turn_ms(r, 3 * WAIT_MS);
+	pair_wait_reason(&r->p, reason, STEP_MS);
+	pair_pass(&r->p, 3 * WAIT_MS, STEP_MS);
 	assert_false(is_deleted(&r->p));
-	assert_true(has_reason(&r->p));
+	assert_true(pair_has_reason(&r->p, reason));
 	assert_int_equal(pair_partition(&r->p)->state, STATE_SOURCE_UNAVAILABLE);
 }
 
@@ -136,13 +110,14 @@ static void deleted_after_a_wait(void **state)
 	struct rig r;
 	rig_start(&r, 2);
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "topic t was deleted at the source; waiting for it");
-	turn_ms(&r, WAIT_MS / 2);
+	pair_wait_reason(&r.p, "topic t was deleted at the source; waiting for it", STEP_MS);
+	pair_pass(&r.p, WAIT_MS / 2, STEP_MS);
 	assert_false(is_deleted(&r.p));
 	pair_wait(&r.p, is_deleted, STEP_MS);
-	wait_reason(&r, "and its copy east.t too, as the policy says; waiting for it");
-	turn_ms(&r, 2 * WAIT_MS);
-	assert_true(has_reason(&r.p));
+	pair_wait_reason(&r.p, "and its copy east.t too, as the policy says; waiting for it",
+			 STEP_MS);
+	pair_pass(&r.p, 2 * WAIT_MS, STEP_MS);
+	assert_true(pair_has_reason(&r.p, r.p.wanted));
 	assert_int_equal(pair_logged(&r.p, "event=topic_deleted link=east->west topic=t "
 					   "target_topic=east.t"),
 			 1);
@@ -151,9 +126,9 @@ static void deleted_after_a_wait(void **state)
 	/* It comes back. */
 	model_make(&r.p.source, "t");
 	model_append(&r.p.source, "t", 0, 3);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	assert_int_equal(model_topic(&r.p.target, "east.t")->parts[0].end, 3);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void deleted_by_id(void **state)
@@ -164,11 +139,11 @@ static void deleted_by_id(void **state)
 	pair_stop(&r.p);
 	model_topic(&r.p.target, "east.t")->id.b[0] = 7;
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	model_remove(&r.p.source, "t");
 	pair_wait(&r.p, is_deleted, STEP_MS);
 	assert_int_equal(scripted_peer_last_version(r.p.target.peer, WIRE_API_DELETE_TOPICS), 6);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void deleted_when_the_target_lets_it(void **state)
@@ -178,15 +153,15 @@ static void deleted_when_the_target_lets_it(void **state)
 	rig_start(&r, 1);
 	r.deletes_wrong = 2;
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "its copy is not deleted, as the policy would have it: ");
+	pair_wait_reason(&r.p, "its copy is not deleted, as the policy would have it: ", STEP_MS);
 	assert_int_equal(pair_logged(&r.p, "event=topic_not_deleted link=east->west topic=t "
 					   "target_topic=east.t error=KAFKA_POLICY_VIOLATION "),
 			 1);
-	turn_ms(&r, WAIT_MS / 2);
-	assert_true(has_reason(&r.p));
+	pair_pass(&r.p, WAIT_MS / 2, STEP_MS);
+	assert_true(pair_has_reason(&r.p, r.p.wanted));
 	pair_wait(&r.p, is_deleted, STEP_MS);
-	wait_reason(&r, "as the policy says; waiting for it");
-	rig_fini(&r);
+	pair_wait_reason(&r.p, "as the policy says; waiting for it", STEP_MS);
+	pair_end(&r.p);
 }
 
 /* ---- kept ---- */
@@ -199,10 +174,10 @@ static void kept_without_a_policy(void **state)
 	pair_stop(&r.p);
 	r.p.config.on[ON_TOPIC_DELETED] = false;
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	model_remove(&r.p.source, "t");
 	assert_stays(&r, "topic t was deleted at the source; waiting for it");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* What waited there to be copied waits no more. */
@@ -213,16 +188,16 @@ static void ready_though_some_was_not_copied(void **state)
 	struct partition *p;
 	rig_start(&r, 1);
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	pair_wait_reason(&r.p, "topic t was deleted at the source; waiting for it", STEP_MS);
 	model_append(&r.p.target, "east.t", 0, 1); /* it stays */
 	p = ((struct topic_entry *)map_get(r.p.link->entries, bytes_str("t")))->slots[0]->p;
 	p->source_hw = p->source_lso = 20;
 	assert_true(partition_behind(p));
-	turn_ms(&r, 10 * 60 * 1000);
+	pair_pass(&r.p, 10 * 60 * 1000, STEP_MS);
 	assert_true(partition_behind(p));
 	assert_true(link_ready(r.p.link));
 	assert_string_equal(mirror_state_name(r.p.link->state), "SOURCE_UNAVAILABLE");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* Who may not see it any more cannot know that it is gone. */
@@ -235,8 +210,8 @@ static void kept_when_hidden(void **state)
 	assert_stays(&r,
 		     "the source does not show topic t to this user (TOPIC_AUTHORIZATION_FAILED)");
 	r.hidden = false;
-	pair_wait(&r.p, pair_copied, STEP_MS);
-	rig_fini(&r);
+	pair_wait_copied(&r.p, STEP_MS);
+	pair_end(&r.p);
 }
 
 /* After a failover the copy is what producers use. */
@@ -254,7 +229,7 @@ static void kept_when_others_wrote(void **state)
 		pair_logged(&r.p, "event=topic_not_deleted link=east->west topic=t "
 				  "target_topic=east.t error=\"\" reason=\"others wrote to it: "),
 		1);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* A partition that the source never had. */
@@ -269,10 +244,10 @@ static void kept_when_others_grew_it(void **state)
 	t->n = 2;
 	model_append(&r.p.target, "east.t", 1, 1);
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	model_remove(&r.p.source, "t");
 	assert_stays(&r, "others wrote to it: partition 1 ends at 1, and this link wrote up to 0");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void kept_when_that_cannot_be_told(void **state)
@@ -285,7 +260,7 @@ static void kept_when_that_cannot_be_told(void **state)
 	assert_stays(&r, "it cannot be told whether others wrote to it: ");
 	r.ends_wrong = false;
 	pair_wait(&r.p, is_deleted, STEP_MS);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static bool other_id_seen(struct pair *p)
@@ -302,14 +277,14 @@ static void kept_when_it_is_another(void **state)
 	pair_stop(&r.p);
 	model_topic(&r.p.target, "east.t")->id.b[0] = 7;
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "topic t was deleted at the source; waiting for it");
+	pair_wait_reason(&r.p, "topic t was deleted at the source; waiting for it", STEP_MS);
 	model_topic(&r.p.target, "east.t")->id.b[0] = 8;
 	client_metadata_refresh(r.p.link->target_client);
 	pair_wait(&r.p, other_id_seen, 0);
 	assert_stays(&r, "it is not the topic that this link filled");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void kept_when_nothing_was_copied(void **state)
@@ -323,10 +298,10 @@ static void kept_when_nothing_was_copied(void **state)
 	model_remove(&r.p.target, "east.offset-runs.internal");
 	model_make(&r.p.source, "t");
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	model_remove(&r.p.source, "t");
 	assert_stays(&r, "this link wrote nothing there");
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* The wait begins anew when somebody ends the pause. */
@@ -338,14 +313,14 @@ static void kept_while_paused(void **state)
 	rig_start(&r, 2);
 	assert_int_equal(link_hold(r.p.link, "t", 1, "a test", &n), ERR_OK);
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "topic t was deleted at the source; waiting for it");
-	turn_ms(&r, 3 * WAIT_MS);
+	pair_wait_reason(&r.p, "topic t was deleted at the source; waiting for it", STEP_MS);
+	pair_pass(&r.p, 3 * WAIT_MS, STEP_MS);
 	assert_false(is_deleted(&r.p));
 	assert_int_equal(link_hold(r.p.link, "t", 1, NULL, &n), ERR_OK);
-	turn_ms(&r, WAIT_MS / 2);
+	pair_pass(&r.p, WAIT_MS / 2, STEP_MS);
 	assert_false(is_deleted(&r.p));
 	pair_wait(&r.p, is_deleted, STEP_MS);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* "Reachable all the time": a question without an answer begins the wait anew. */
@@ -356,13 +331,13 @@ static void kept_while_the_source_is_unsure(void **state)
 	rig_start(&r, 1);
 	r.asks_fail = true;
 	model_remove(&r.p.source, "t");
-	wait_reason(&r, "topic t was deleted at the source; waiting for it");
-	turn_ms(&r, 5 * WAIT_MS);
+	pair_wait_reason(&r.p, "topic t was deleted at the source; waiting for it", STEP_MS);
+	pair_pass(&r.p, 5 * WAIT_MS, STEP_MS);
 	assert_false(is_deleted(&r.p));
 	assert_true(r.asks > 6);
 	r.asks_fail = false;
 	pair_wait(&r.p, is_deleted, STEP_MS);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 int main(void)

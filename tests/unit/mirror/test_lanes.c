@@ -15,6 +15,7 @@
 enum {
 	MANY = 250,
 	STEP_MS = 20,
+	PASS_MS = 5 * STEP_MS, /* in one turn, where much time passes: no timeout is as short */
 	CROWD_WAIT_MS = 5000,
 	LONG_MS = 3000 * STEP_MS,
 	QUIET_MS = 31 * 1000,
@@ -55,13 +56,6 @@ static enum scripted_act watch(void *arg, struct scripted_request *q, void *answ
 
 static struct seen seen;
 
-/* So much time passes; no more in one turn than any timeout allows. */
-static void pass(struct pair *p, int64_t ms)
-{
-	for (int64_t end = p->skew_ms + ms; p->skew_ms < end; p->skew_ms += 5 * STEP_MS)
-		loop_turn(p->loop, 2);
-}
-
 static bool many_wait(struct pair *p)
 {
 	return pair_copied(p) && seen.parts == MANY;
@@ -82,12 +76,6 @@ static void begin(struct pair *p)
 	assert_int_equal(seen.live, 0);
 }
 
-static void end(struct pair *p)
-{
-	pair_stop(p);
-	pair_fini(p);
-}
-
 static void test_live_apart(void **state)
 {
 	(void)state;
@@ -98,18 +86,18 @@ static void test_live_apart(void **state)
 	assert_int_equal(seen.live_first, 7);
 	/* Records come on: it stays. */
 	for (int i = 0; i < 4; i++) {
-		pass(&p, QUIET_MS / 2);
+		pair_pass(&p, QUIET_MS / 2, PASS_MS);
 		model_append(&p.source, "t", 7, 1);
-		pair_wait(&p, pair_copied, STEP_MS);
+		pair_wait_copied(&p, STEP_MS);
 		pair_wait(&p, one_is_live, STEP_MS);
 	}
 	assert_int_equal(scripted_peer_accepted(p.source.peer), 4); /* control and three lanes */
 	/* None come: it goes back. */
-	pass(&p, QUIET_MS);
+	pair_pass(&p, QUIET_MS, PASS_MS);
 	pair_wait(&p, many_wait, STEP_MS);
 	model_append(&p.source, "t", 7, 1);
 	pair_wait(&p, one_is_live, STEP_MS);
-	end(&p);
+	pair_end(&p);
 }
 
 static bool one_is_held(struct pair *p)
@@ -143,9 +131,9 @@ static void test_newcomer_does_not_wait(void **state)
 	pair_wait(&p, newcomer_is_there, STEP_MS);
 	assert_true(p.skew_ms - began < CROWD_WAIT_MS);
 	seen.hold_long_ms = 0;
-	pass(&p, LONG_MS);
+	pair_pass(&p, LONG_MS, PASS_MS);
 	pair_wait(&p, all_together, STEP_MS);
-	end(&p);
+	pair_end(&p);
 }
 
 /* Few partitions: one lane for the caught-up, as always. */
@@ -157,14 +145,14 @@ static void test_few_stay_together(void **state)
 	pair_init(&p, 3);
 	model_twist(&p.source, WIRE_API_FETCH, watch, &seen);
 	pair_start(&p);
-	pair_wait(&p, pair_copied, STEP_MS);
+	pair_wait_copied(&p, STEP_MS);
 	for (int i = 0; i < 5; i++) {
 		model_append(&p.source, "t", 1, 1);
-		pair_wait(&p, pair_copied, STEP_MS);
+		pair_wait_copied(&p, STEP_MS);
 	}
 	assert_int_equal(scripted_peer_accepted(p.source.peer), 3); /* control, tail, bulk */
 	assert_int_equal(seen.parts, 0);
-	end(&p);
+	pair_end(&p);
 }
 
 int main(void)

@@ -24,7 +24,8 @@ enum {
 	TOPIC_AUTHORIZATION_FAILED = 29,
 	POLICY_VIOLATION = 44,
 	OUT_OF_ORDER = 45,
-	STEP_MS = 20
+	STEP_MS = 20,
+	LONG_MS = 200
 };
 
 /* What a twist does, and how often. */
@@ -32,6 +33,7 @@ struct spoil {
 	int times; /* as often; then the answers are good */
 	int16_t error;
 	const char *topic; /* of these alone; NULL: all */
+	bool slow;         /* the next try comes half a minute later */
 };
 
 static bool spoils(struct spoil *s)
@@ -44,27 +46,7 @@ static unsigned seen(const struct model *m, int16_t api)
 	return scripted_peer_seen(m->peer, api);
 }
 
-/* ---- waiting ---- */
-
-static const char *wanted;
-
-static bool is_logged(struct pair *p)
-{
-	return pair_logged(p, wanted) > 0;
-}
-
-static void wait_log(struct pair *p, const char *part)
-{
-	wanted = part;
-	pair_wait(p, is_logged, STEP_MS);
-}
-
-static void wait_copied(struct pair *p)
-{
-	pair_wait(p, pair_copied, STEP_MS);
-}
-
-/* Start with one partition and `n` records, spoil an API of one side, and see it through: the log
+/* Start with one partition and ten records, spoil an API of one side, and see it through: the log
  * says `says`, and in the end all is copied. */
 static void see_through(struct pair *p, bool source, int16_t api, scripted_handler *fn,
 			struct spoil *s, const char *says)
@@ -75,17 +57,20 @@ static void see_through(struct pair *p, bool source, int16_t api, scripted_handl
 	model_twist(m, api, fn, s);
 	pair_start(p);
 	if (says != NULL)
-		wait_log(p, says);
-	wait_copied(p);
+		pair_wait_logged(p, says, STEP_MS);
+	pair_wait_copied(p, s->slow ? LONG_MS : STEP_MS);
 	assert_true(m->twisted > 0);
 	assert_int_equal(s->times, 0);
 	assert_int_equal(pair_partition(p)->dst_acked, 10);
 }
 
-static void end(struct pair *p)
+/* One partition, whose ten records are copied. */
+static void begin(struct pair *p)
 {
-	pair_stop(p);
-	pair_fini(p);
+	pair_init(p, 1);
+	model_append(&p->source, "t", 0, 10);
+	pair_start(p);
+	pair_wait_copied(p, STEP_MS);
 }
 
 /* ---- a start ---- */
@@ -101,14 +86,14 @@ static void test_a_start_asks_little(void **state)
 	model_append(&p.source, "t", 1, 5);
 	p.config.sync_configs_ms = 1 << 30;
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(seen(&p.source, WIRE_API_DESCRIBE_CONFIGS), 1);
 	assert_int_equal(seen(&p.target, WIRE_API_DESCRIBE_CONFIGS), 0);
 	assert_int_equal(seen(&p.target, WIRE_API_CREATE_TOPICS), 2); /* the run tables' too */
 	assert_int_equal(seen(&p.source, WIRE_API_LIST_OFFSETS), 2);
 	assert_int_equal(scripted_peer_accepted(p.source.peer), 3); /* control, tail, bulk */
 	assert_int_equal(scripted_peer_accepted(p.target.peer), 2); /* control, produce */
-	end(&p);
+	pair_end(&p);
 }
 
 /* Before KIP-525 it must be asked for. */
@@ -120,9 +105,9 @@ static void test_creation_without_configs(void **state)
 	model_append(&p.source, "t", 0, 10);
 	scripted_peer_versions(p.target.peer, WIRE_API_CREATE_TOPICS, 2, 4);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_true(seen(&p.target, WIRE_API_DESCRIBE_CONFIGS) > 0);
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_empty_topic_then_records(void **state)
@@ -131,11 +116,11 @@ static void test_empty_topic_then_records(void **state)
 	struct pair p;
 	pair_init(&p, 1);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	model_append(&p.source, "t", 0, 7);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(pair_partition(&p)->dst_acked, 7);
-	end(&p);
+	pair_end(&p);
 }
 
 /* Restart: the tables are loaded, nothing is copied again; the target's last batch is compared. */
@@ -143,16 +128,13 @@ static void test_restart(void **state)
 {
 	(void)state;
 	struct pair p;
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	pair_stop(&p);
 	model_append(&p.source, "t", 0, 3);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(pair_partition(&p)->counters.records, 3);
-	end(&p);
+	pair_end(&p);
 }
 
 /* The run tables' topic was not compacted, and its oldest records are deleted: what it still holds
@@ -161,19 +143,18 @@ static void test_restart_with_cut_tables(void **state)
 {
 	(void)state;
 	struct pair p;
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	pair_stop(&p);
 	model_topic(&p.target, "east.offset-runs.internal")->parts[0].start = 1;
 	model_append(&p.source, "t", 0, 3);
 	pair_start(&p);
-	wait_log(&p, "event=run_tables_cut link=east->west stored_in=east.offset-runs.internal "
-		     "begins_at=1 ");
-	wait_copied(&p);
+	pair_wait_logged(&p,
+			 "event=run_tables_cut link=east->west stored_in=east.offset-runs.internal "
+			 "begins_at=1 ",
+			 STEP_MS);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(pair_partition(&p)->counters.records, 3);
-	end(&p);
+	pair_end(&p);
 }
 
 /* A link that copies both ways would take a topic without a table for one to be copied. */
@@ -181,20 +162,19 @@ static void test_cut_tables_both_ways(void **state)
 {
 	(void)state;
 	struct pair p;
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	pair_stop(&p);
 	model_topic(&p.target, "east.offset-runs.internal")->parts[0].start = 1;
 	p.config.two_way = true;
 	pair_start(&p);
-	wait_log(&p, "event=run_tables_not_loaded link=east->west "
-		     "error=KAFKA_OFFSET_OUT_OF_RANGE "
-		     "reason=\"east.offset-runs.internal: its oldest records were deleted; ");
+	pair_wait_logged(&p,
+			 "event=run_tables_not_loaded link=east->west "
+			 "error=KAFKA_OFFSET_OUT_OF_RANGE "
+			 "reason=\"east.offset-runs.internal: its oldest records were deleted; ",
+			 STEP_MS);
 	assert_string_equal(mirror_state_name(p.link->state), "STARTING");
 	assert_non_null(strstr(p.link->load_problem.text, "delete it to begin again"));
-	end(&p);
+	pair_end(&p);
 }
 
 /* ---- topics.c ---- */
@@ -226,7 +206,7 @@ static void test_topic_refused(void **state)
 	struct topic_entry **list = link_topics_sorted(p.link, &n);
 	assert_string_equal(list[0]->problem.text, "");
 	mem_free(list);
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_internal_topic_refused(void **state)
@@ -237,7 +217,7 @@ static void test_internal_topic_refused(void **state)
 		.times = 2, .error = POLICY_VIOLATION, .topic = "east.offset-runs.internal"};
 	see_through(&p, false, WIRE_API_CREATE_TOPICS, refuse_creation, &s,
 		    "event=internal_topic_not_ready");
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act hang_up(void *arg, struct scripted_request *q, void *answer)
@@ -253,7 +233,7 @@ static void test_connection_lost_while_creating(void **state)
 	struct pair p;
 	struct spoil s = {.times = 2};
 	see_through(&p, false, WIRE_API_CREATE_TOPICS, hang_up, &s, NULL);
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act spoil_configs(void *arg, struct scripted_request *q, void *answer)
@@ -277,7 +257,7 @@ static void test_source_config_refused(void **state)
 	struct spoil s = {.times = 1, .error = TOPIC_AUTHORIZATION_FAILED};
 	see_through(&p, true, WIRE_API_DESCRIBE_CONFIGS, spoil_configs, &s,
 		    "describing its configuration at the source");
-	end(&p);
+	pair_end(&p);
 }
 
 /* What is not answered is asked again. */
@@ -287,7 +267,7 @@ static void test_source_config_left_out(void **state)
 	struct pair p;
 	struct spoil s = {.times = 3};
 	see_through(&p, true, WIRE_API_DESCRIBE_CONFIGS, spoil_configs, &s, NULL);
-	end(&p);
+	pair_end(&p);
 }
 
 static bool described_twice(struct pair *p)
@@ -301,20 +281,17 @@ static void test_target_config_refused_later(void **state)
 	(void)state;
 	struct pair p;
 	struct spoil s = {.times = 1, .error = TOPIC_AUTHORIZATION_FAILED};
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	model_twist(&p.target, WIRE_API_DESCRIBE_CONFIGS, spoil_configs, &s);
-	wait_log(&p, "describing its configuration at the target");
+	pair_wait_logged(&p, "describing its configuration at the target", STEP_MS);
 	pair_wait(&p, described_twice, STEP_MS);
 	model_append(&p.source, "t", 0, 5);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(pair_logged(&p, "event=partition_state"),
 			 pair_logged(&p, "state=CATCHING_UP") +
 				 pair_logged(&p, "state=ACTIVE from") -
 				 pair_logged(&p, "event=link_state"));
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act other_config(void *arg, struct scripted_request *q, void *answer)
@@ -346,13 +323,13 @@ static void test_alter_refused(void **state)
 	struct spoil s = {.times = 1, .error = POLICY_VIOLATION};
 	pair_init(&p, 1);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	model_twist(&p.source, WIRE_API_DESCRIBE_CONFIGS, other_config, NULL);
 	model_twist(&p.target, WIRE_API_INCREMENTAL_ALTER_CONFIGS, refuse_alter, &s);
-	wait_log(&p, "changing its configuration at the target: policy violation");
+	pair_wait_logged(&p, "changing its configuration at the target: policy violation", STEP_MS);
 	assert_int_equal(pair_logged(&p, "event=topic_config_changed"), 0);
-	wait_log(&p, "event=topic_config_changed");
-	end(&p);
+	pair_wait_logged(&p, "event=topic_config_changed", STEP_MS);
+	pair_end(&p);
 }
 
 static enum scripted_act refuse_growth(void *arg, struct scripted_request *q, void *answer)
@@ -370,18 +347,15 @@ static void test_growth_refused(void **state)
 	(void)state;
 	struct pair p;
 	struct spoil s = {.times = 1, .error = POLICY_VIOLATION};
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	model_twist(&p.target, WIRE_API_CREATE_PARTITIONS, refuse_growth, &s);
 	struct model_topic *t = model_topic(&p.source, "t");
 	buf_init(&t->parts[1].bytes, MODEL_LOG_BYTES);
 	t->n = 2;
 	model_append(&p.source, "t", 1, 4);
-	wait_log(&p, "adding partitions at the target");
-	wait_copied(&p);
-	end(&p);
+	pair_wait_logged(&p, "adding partitions at the target", STEP_MS);
+	pair_wait_copied(&p, STEP_MS);
+	pair_end(&p);
 }
 
 /* ---- prober.c ---- */
@@ -411,7 +385,7 @@ static void test_ends_left_out(void **state)
 	struct spoil s = {.times = 2};
 	see_through(&p, true, WIRE_API_LIST_OFFSETS, spoil_list, &s,
 		    "the answer does not name the partition");
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_ends_of_another_topic(void **state)
@@ -421,7 +395,7 @@ static void test_ends_of_another_topic(void **state)
 	struct spoil s = {.times = 2, .topic = "u"};
 	see_through(&p, true, WIRE_API_LIST_OFFSETS, spoil_list, &s,
 		    "the answer does not name the partition");
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_ends_refused(void **state)
@@ -430,7 +404,7 @@ static void test_ends_refused(void **state)
 	struct pair p;
 	struct spoil s = {.times = 3, .error = NOT_LEADER};
 	see_through(&p, false, WIRE_API_LIST_OFFSETS, spoil_list, &s, "asking the target: ");
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_ends_below_zero(void **state)
@@ -439,7 +413,7 @@ static void test_ends_below_zero(void **state)
 	struct pair p;
 	struct spoil s = {.times = 2, .error = UNKNOWN_SERVER_ERROR};
 	see_through(&p, true, WIRE_API_LIST_OFFSETS, spoil_list, &s, "asking the source: ");
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act hide_tail(void *arg, struct scripted_request *q, void *answer)
@@ -463,18 +437,15 @@ static void restart_with_bad_tail(int16_t error, const char *says)
 {
 	struct pair p;
 	struct spoil s = {.times = 2, .error = error};
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	pair_stop(&p);
 	model_append(&p.source, "t", 0, 3);
 	model_twist(&p.target, WIRE_API_FETCH, hide_tail, &s);
 	pair_start(&p);
-	wait_log(&p, says);
-	wait_copied(&p);
+	pair_wait_logged(&p, says, STEP_MS);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(s.times, 0);
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_tail_left_out(void **state)
@@ -504,18 +475,15 @@ static void test_epoch_refused(void **state)
 	(void)state;
 	struct pair p;
 	struct spoil s = {.times = 2, .error = NOT_LEADER};
-	pair_init(&p, 1);
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_copied(&p);
+	begin(&p);
 	pair_stop(&p);
 	model_append(&p.source, "t", 0, 3);
 	model_twist(&p.source, WIRE_API_OFFSET_FOR_LEADER_EPOCH, refuse_epoch, &s);
 	pair_start(&p);
-	wait_log(&p, "asking the source: ");
-	wait_copied(&p);
+	pair_wait_logged(&p, "asking the source: ", STEP_MS);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(s.times, 0);
-	end(&p);
+	pair_end(&p);
 }
 
 /* ---- sender.c ---- */
@@ -542,7 +510,7 @@ static void test_produce_answer_left_out(void **state)
 	struct spoil s = {.times = 2};
 	see_through(&p, false, WIRE_API_PRODUCE, spoil_produce, &s,
 		    "the answer does not name east.t-0");
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_produce_refused_for_a_while(void **state)
@@ -560,9 +528,11 @@ static void test_produce_refused_for_a_while(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct pair p;
-		struct spoil s = {.times = 2, .error = cases[i].error};
+		struct spoil s = {.times = 2,
+				  .error = cases[i].error,
+				  .slow = cases[i].error == MESSAGE_TOO_LARGE};
 		see_through(&p, false, WIRE_API_PRODUCE, spoil_produce, &s, cases[i].says);
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -584,17 +554,13 @@ static void test_refused_until_the_config_changes(void **state)
 	pair_start(&p);
 	pair_wait(&p, is_refused, STEP_MS);
 	model_twist(&p.target, WIRE_API_PRODUCE, NULL, NULL);
-	int64_t before = p.skew_ms;
-	while (p.skew_ms < before + 10000) {
-		loop_turn(p.loop, 1);
-		p.skew_ms += STEP_MS;
-	}
+	pair_pass(&p, 10000, 2 * STEP_MS);
 	assert_true(is_refused(&p));
 	snprintf(model_topic(&p.target, "east.t")->max_batch, 16, "%d", 2000000);
-	before = p.skew_ms;
-	wait_copied(&p);
+	int64_t before = p.skew_ms;
+	pair_wait_copied(&p, STEP_MS);
 	assert_true(p.skew_ms - before < 10000);
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act call_repeated(void *arg, struct scripted_request *q, void *answer)
@@ -616,7 +582,7 @@ static void test_repetition_is_looked_at(void **state)
 	see_through(&p, false, WIRE_API_PRODUCE, call_repeated, &s, NULL);
 	assert_int_equal(pair_partition(&p)->counters.faults, 1);
 	assert_int_equal(pair_partition(&p)->counters.records, 0); /* found, not copied by us */
-	end(&p);
+	pair_end(&p);
 }
 
 /* ---- source.c ---- */
@@ -645,7 +611,7 @@ static void test_fetch_refused(void **state)
 		struct spoil s = {.times = 3, .error = errors[i]};
 		see_through(&p, true, WIRE_API_FETCH, spoil_fetch, &s, NULL);
 		assert_true(pair_partition(&p)->counters.faults > 0);
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -656,7 +622,7 @@ static void test_unknown_replica(void **state)
 	struct pair p;
 	struct spoil s = {.times = 2};
 	see_through(&p, true, WIRE_API_FETCH, spoil_fetch, &s, NULL);
-	end(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act shorten_fetch(void *arg, struct scripted_request *q, void *answer)
@@ -675,7 +641,7 @@ static void test_half_a_batch(void **state)
 	struct pair p;
 	struct spoil s = {.times = 4};
 	see_through(&p, true, WIRE_API_FETCH, shorten_fetch, &s, NULL);
-	end(&p);
+	pair_end(&p);
 }
 
 /* ---- journal.c ---- */
@@ -703,7 +669,7 @@ static void test_no_producer_id(void **state)
 		see_through(&p, false, WIRE_API_INIT_PRODUCER_ID, spoil_producer, &s,
 			    "event=run_tables_not_loaded");
 		assert_true(pair_partition(&p)->producer_id >= 4000);
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -730,7 +696,7 @@ static void test_positions_cannot_be_stored(void **state)
 		struct spoil s = {.times = 4, .error = i == 0 ? NOT_LEADER : 0};
 		see_through(&p, false, WIRE_API_PRODUCE, refuse_store, &s,
 			    "event=run_tables_not_loaded");
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -757,7 +723,7 @@ static void test_tables_cannot_be_read(void **state)
 		struct spoil s = {.times = 2, .error = i == 0 ? NOT_LEADER : 0};
 		see_through(&p, false, WIRE_API_FETCH, spoil_table, &s,
 			    "event=run_tables_not_loaded");
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -767,14 +733,6 @@ static bool is_held(struct pair *p)
 {
 	const struct partition *x = pair_partition(p);
 	return x != NULL && x->state == STATE_PAUSED && x->in_flight.n == 0;
-}
-
-static void turn(struct pair *p, int turns)
-{
-	while (turns-- > 0) {
-		loop_turn(p->loop, 1);
-		p->skew_ms += STEP_MS;
-	}
 }
 
 static void test_hold(void **state)
@@ -787,7 +745,7 @@ static void test_hold(void **state)
 	p.config.paused = true;
 	pair_start(&p);
 	pair_wait(&p, is_held, STEP_MS);
-	turn(&p, 200);
+	pair_pass(&p, 4000, 2 * STEP_MS);
 	assert_int_equal(model_topic(&p.target, "east.t")->parts[0].end, 0);
 	assert_true(link_ready(p.link));
 	assert_true(link_held(p.link));
@@ -796,19 +754,19 @@ static void test_hold(void **state)
 	assert_int_equal(link_hold(p.link, "t", 1, NULL, &n), ERR_OK);
 	assert_int_equal(n, 1);
 	assert_false(link_held(p.link));
-	turn(&p, 200);
+	pair_pass(&p, 4000, 2 * STEP_MS);
 	assert_int_equal(model_topic(&p.target, "east.t")->parts[0].end, 0);
 	assert_int_equal(link_hold(p.link, NULL, -1, NULL, &n), ERR_OK);
 	assert_int_equal(n, 2);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	assert_int_equal(link_hold(p.link, "t", -1, "test", &n), ERR_OK);
 	assert_int_equal(n, 2);
 	model_append(&p.source, "t", 1, 5);
-	turn(&p, 200);
+	pair_pass(&p, 4000, 2 * STEP_MS);
 	assert_int_equal(model_topic(&p.target, "east.t")->parts[1].end, 0);
 	assert_int_equal(link_hold(p.link, "t", -1, NULL, &n), ERR_OK);
-	wait_copied(&p);
-	end(&p);
+	pair_wait_copied(&p, STEP_MS);
+	pair_end(&p);
 }
 
 int main(void)

@@ -25,14 +25,14 @@ struct rig {
 	/* what is waited for */
 	const char *group;
 	int64_t offset;
-	const char *line;
 	uint64_t rounds;
 	enum group_skip skip;
 };
 
 /* ---- the rig ---- */
 
-static void rig_init(struct rig *r)
+/* A topic with ten records, and the group "g" at `offset` of it. */
+static void rig_init(struct rig *r, int64_t offset, const char *metadata)
 {
 	*r = (struct rig){.offset = -1};
 	pair_init(&r->p, 1);
@@ -47,12 +47,14 @@ static void rig_init(struct rig *r)
 	r->p.config.emit_checkpoints = true;
 	r->p.config.emit_checkpoints_ms = 100;
 	r->p.config.checkpoints_replication_factor = 1;
+	model_append(&r->p.source, "t", 0, 10);
+	model_groups_commit(&r->source, "g", "t", offset, metadata);
 }
 
 static void rig_start(struct rig *r)
 {
 	pair_start(&r->p);
-	pair_wait(&r->p, pair_copied, STEP_MS);
+	pair_wait_copied(&r->p, STEP_MS);
 }
 
 static void rig_fini(struct rig *r)
@@ -87,17 +89,6 @@ static void wait_rounds(struct rig *r, unsigned n)
 	pair_wait(&r->p, rounds_done, STEP_MS);
 }
 
-static bool is_logged(struct pair *p)
-{
-	return pair_logged(p, ((struct rig *)p)->line) > 0;
-}
-
-static void wait_logged(struct rig *r, const char *line)
-{
-	r->line = line;
-	pair_wait(&r->p, is_logged, STEP_MS);
-}
-
 static struct group_position *position(struct rig *r, const char *group)
 {
 	struct group *g = group_table_find(r->p.link->groups, bytes_str(group));
@@ -118,33 +109,35 @@ static void wait_skipped(struct rig *r, const char *group, enum group_skip skip)
 	pair_wait(&r->p, is_skipped, STEP_MS);
 }
 
-/* The newest checkpoint of a group in the log; upstream -1: none. */
-static struct mm2_checkpoint checkpoint(struct rig *r, const char *group, char metadata[16])
+struct newest {
+	const char *group;
+	struct mm2_checkpoint found;
+	char metadata[16];
+};
+
+static void keep_newest(void *arg, const struct record *r)
 {
-	struct mm2_checkpoint found = {.upstream = -1}, c;
+	struct newest *n = arg;
+	struct mm2_checkpoint c;
 	struct errmsg why = {""};
+	assert_int_equal(mm2_records_decode_checkpoint(r->key, r->value, &c, &why), ERR_OK);
+	if (!bytes_eq_str(c.group, n->group))
+		return;
+	assert_true(bytes_eq_str(c.topic, "east.t"));
+	snprintf(n->metadata, sizeof n->metadata, "%.*s", (int)c.metadata.n,
+		 (const char *)c.metadata.p);
+	n->found.upstream = c.upstream;
+	n->found.downstream = c.downstream;
+}
+
+/* The newest checkpoint of a group in the log; upstream -1: none. */
+static struct newest checkpoint(struct rig *r, const char *group)
+{
+	struct newest n = {.group = group, .found.upstream = -1};
 	const struct model_topic *t = model_topic(&r->p.target, "east.checkpoints.internal");
-	struct batch_walk w = {.left = t == NULL ? bytes_of("", 0) : buf_bytes(&t->parts[0].bytes)};
-	struct batch_head h;
-	struct bytes whole;
-	while (batch_walk_next(&w, &h, &whole, &why) == BATCH_WALK_BATCH) {
-		struct records_reader *rr;
-		struct record x;
-		assert_int_equal(records_reader_open(whole, 1 << 20, &rr, &why), ERR_OK);
-		while (records_reader_next(rr, &x)) {
-			assert_int_equal(mm2_records_decode_checkpoint(x.key, x.value, &c, &why),
-					 ERR_OK);
-			if (!bytes_eq_str(c.group, group))
-				continue;
-			assert_true(bytes_eq_str(c.topic, "east.t"));
-			snprintf(metadata, 16, "%.*s", (int)c.metadata.n,
-				 (const char *)c.metadata.p);
-			found.upstream = c.upstream;
-			found.downstream = c.downstream;
-		}
-		records_reader_free(rr);
-	}
-	return found;
+	if (t != NULL)
+		model_each_record(buf_bytes(&t->parts[0].bytes), keep_newest, &n);
+	return n;
 }
 
 /* ---- forward ---- */
@@ -153,9 +146,7 @@ static void moves_with_the_source(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "meta");
+	rig_init(&r, 3, "meta");
 	model_groups_commit(&r.source, "g-not", "t", 3, "");
 	model_groups_commit(&r.source, "other", "t", 3, "");
 	rig_start(&r);
@@ -176,11 +167,10 @@ static void moves_with_the_source(void **state)
 	unsigned commits = r.target.commits;
 	wait_rounds(&r, 5);
 	assert_int_equal(r.target.commits, commits);
-	char metadata[16] = "";
-	struct mm2_checkpoint c = checkpoint(&r, "g", metadata);
-	assert_int_equal(c.upstream, 9);
-	assert_int_equal(c.downstream, 9);
-	assert_string_equal(metadata, "late");
+	struct newest c = checkpoint(&r, "g");
+	assert_int_equal(c.found.upstream, 9);
+	assert_int_equal(c.found.downstream, 9);
+	assert_string_equal(c.metadata, "late");
 	rig_fini(&r);
 }
 
@@ -189,20 +179,17 @@ static void clamps_and_completes(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 15, "");
+	rig_init(&r, 15, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 10);
-	char metadata[16];
 	wait_rounds(&r, 2);
-	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 10);
+	assert_int_equal(checkpoint(&r, "g").found.downstream, 10);
 	model_append(&r.p.source, "t", 0, 3);
 	wait_committed(&r, "g", 13);
 	model_append(&r.p.source, "t", 0, 10);
 	wait_committed(&r, "g", 15);
 	wait_rounds(&r, 2);
-	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 15);
+	assert_int_equal(checkpoint(&r, "g").found.downstream, 15);
 	rig_fini(&r);
 }
 
@@ -211,9 +198,7 @@ static void topics_that_are_not_mirrored(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 4, "");
+	rig_init(&r, 4, "");
 	model_groups_commit(&r.source, "g", "u", 4, "");
 	model_groups_commit(&r.source, "g-other", "u", 4, "");
 	rig_start(&r);
@@ -231,14 +216,12 @@ static void before_the_copy(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
+	rig_init(&r, 4, "");
 	r.p.config.start_latest = true;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 4, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 0);
 	model_append(&r.p.source, "t", 0, 5);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	wait_rounds(&r, 2);
 	struct groups_sums s;
 	assert_true(groups_sum(r.p.link->groups, &s));
@@ -251,15 +234,12 @@ static void checkpoints_without_sync(void **state)
 {
 	(void)state;
 	struct rig r;
-	char metadata[16];
-	rig_init(&r);
+	rig_init(&r, 3, "");
 	r.p.config.sync_group_offsets = false;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
 	rig_start(&r);
 	wait_skipped(&r, "g", GROUP_SKIP_SYNC_OFF);
 	wait_rounds(&r, 3);
-	assert_int_equal(checkpoint(&r, "g", metadata).downstream, 3);
+	assert_int_equal(checkpoint(&r, "g").found.downstream, 3);
 	assert_int_equal(r.target.commits, 0);
 	rig_fini(&r);
 }
@@ -270,9 +250,7 @@ static void members_are_left_alone(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 8, "");
+	rig_init(&r, 8, "");
 	model_groups_commit(&r.target, "g", "east.t", 2, "");
 	model_groups_find(&r.target, "g")->state = "Stable";
 	rig_start(&r);
@@ -291,9 +269,7 @@ static void a_member_joins_meanwhile(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 8, "");
+	rig_init(&r, 8, "");
 	model_groups_commit(&r.target, "g", "east.t", 2, "");
 	r.target.loses_race = true;
 	rig_start(&r);
@@ -308,9 +284,7 @@ static void never_back(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 5, "");
+	rig_init(&r, 5, "");
 	model_groups_commit(&r.target, "g", "east.t", 7, "");
 	rig_start(&r);
 	wait_skipped(&r, "g", GROUP_SKIP_TARGET_AHEAD);
@@ -329,10 +303,8 @@ static void follows_rewinds(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
+	rig_init(&r, 9, "");
 	r.p.config.follow_rewinds = true;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 9, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 9);
 	model_groups_commit(&r.source, "g", "t", 1, "");
@@ -352,10 +324,8 @@ static void rewind_while_stopped(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
+	rig_init(&r, 9, "");
 	r.p.config.follow_rewinds = true;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 9, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 9);
 	wait_rounds(&r, 2);
@@ -371,9 +341,7 @@ static void restart_tells_nothing_twice(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 9, "m");
+	rig_init(&r, 9, "m");
 	rig_start(&r);
 	wait_committed(&r, "g", 9);
 	wait_rounds(&r, 2);
@@ -392,9 +360,7 @@ static void checkpoints_that_were_deleted(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 5, "m");
+	rig_init(&r, 5, "m");
 	rig_start(&r);
 	wait_committed(&r, "g", 5);
 	wait_rounds(&r, 2);
@@ -412,10 +378,8 @@ static void checkpoints_that_are_damaged(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
+	rig_init(&r, 5, "m");
 	r.p.config.follow_rewinds = true;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 5, "m");
 	rig_start(&r);
 	wait_committed(&r, "g", 5);
 	model_groups_commit(&r.source, "g", "t", 9, "m");
@@ -444,15 +408,13 @@ static void doubtful_tables(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 3);
 	/* Another writer in the target's topic. */
 	model_append(&r.p.target, "east.t", 0, 1);
 	model_append(&r.p.source, "t", 0, 1);
-	wait_logged(&r, "state=FOREIGN_WRITE");
+	pair_wait_logged(&r.p, "state=FOREIGN_WRITE", STEP_MS);
 	model_groups_commit(&r.source, "g", "t", 6, "");
 	wait_skipped(&r, "g", GROUP_SKIP_DOUBTFUL);
 	wait_rounds(&r, 3);
@@ -464,9 +426,7 @@ static void coordinators_move(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	r.source.error = r.target.error = NOT_COORDINATOR;
 	r.source.fetch_errors = 2;
 	r.target.fetch_errors = 2;
@@ -481,16 +441,14 @@ static void listings_fail(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	r.source.error = r.target.error = LOADING;
 	r.source.list_errors = 2;
 	r.target.list_errors = 2;
 	rig_start(&r);
 	wait_committed(&r, "g", 3);
 	assert_true(pair_logged(&r.p, "event=groups_not_synced") > 0);
-	wait_logged(&r, "event=groups_synced_again");
+	pair_wait_logged(&r.p, "event=groups_synced_again", STEP_MS);
 	assert_string_equal(r.p.link->groups->problem.text, "");
 	rig_fini(&r);
 }
@@ -499,9 +457,7 @@ static void commit_refused(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	r.target.error = GROUP_AUTHORIZATION_FAILED;
 	r.target.commit_errors = 1;
 	rig_start(&r);
@@ -526,9 +482,7 @@ static void target_not_readable(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	model_groups_commit(&r.target, "g", "east.t", 7, "");
 	r.target.error = GROUP_AUTHORIZATION_FAILED;
 	r.target.fetch_errors = 1000;
@@ -544,9 +498,7 @@ static void target_partition_not_readable(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	model_groups_commit(&r.target, "g", "east.t", 7, "");
 	r.target.part_error = 29;
 	rig_start(&r);
@@ -560,9 +512,7 @@ static void other_kinds_are_named_once(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
+	rig_init(&r, 3, "");
 	model_groups_commit(&r.source, "g-share", "t", 3, "");
 	model_groups_find(&r.source, "g-share")->type = "share";
 	model_groups_commit(&r.source, "g-workers", "t", 3, "");
@@ -585,10 +535,8 @@ static void other_kinds_are_named_once(void **state)
 
 static void begin_deletion(struct rig *r, bool delete)
 {
-	rig_init(r);
+	rig_init(r, 3, "");
 	r->p.config.delete_groups = delete;
-	model_append(&r->p.source, "t", 0, 10);
-	model_groups_commit(&r->source, "g", "t", 3, "");
 	rig_start(r);
 	wait_committed(r, "g", 3);
 	wait_rounds(r, 2);
@@ -600,7 +548,7 @@ static void kept_when_gone(void **state)
 	struct rig r;
 	begin_deletion(&r, false);
 	model_groups_remove(&r.source, "g");
-	wait_logged(&r, "event=group_gone link=east->west group=g at_target=kept");
+	pair_wait_logged(&r.p, "event=group_gone link=east->west group=g at_target=kept", STEP_MS);
 	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 3);
 	assert_int_equal(r.target.deletes, 0);
 	assert_int_equal(r.p.link->groups->all_n, 0);
@@ -624,9 +572,9 @@ static void deleted_when_gone(void **state)
 	wait_rounds(&r, 4);
 	assert_int_equal(r.target.deletes, 0);
 	r.source.silent = r.source.hide = false;
-	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	pair_wait_logged(&r.p, "event=group_deleted link=east->west group=g", STEP_MS);
 	assert_null(model_groups_find(&r.target, "g"));
-	wait_logged(&r, "event=group_gone link=east->west group=g at_target=gone");
+	pair_wait_logged(&r.p, "event=group_gone link=east->west group=g at_target=gone", STEP_MS);
 	assert_int_equal(r.p.link->groups->deleted, 1);
 	rig_fini(&r);
 }
@@ -639,7 +587,7 @@ static void deleted_while_stopped(void **state)
 	pair_stop(&r.p);
 	model_groups_remove(&r.source, "g");
 	rig_start(&r);
-	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	pair_wait_logged(&r.p, "event=group_deleted link=east->west group=g", STEP_MS);
 	assert_null(model_groups_find(&r.target, "g"));
 	rig_fini(&r);
 }
@@ -649,16 +597,14 @@ static void gone_by_rare_listings(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
+	rig_init(&r, 3, "");
 	r.p.config.delete_groups = true;
 	r.p.config.refresh_groups_ms = 1500;
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 3, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 3);
 	model_groups_remove(&r.source, "g");
-	wait_logged(&r, "event=group_deleted link=east->west group=g");
-	wait_logged(&r, "event=group_gone link=east->west group=g at_target=gone");
+	pair_wait_logged(&r.p, "event=group_deleted link=east->west group=g", STEP_MS);
+	pair_wait_logged(&r.p, "event=group_gone link=east->west group=g at_target=gone", STEP_MS);
 	assert_int_equal(r.p.link->groups->all_n, 0);
 	rig_fini(&r);
 }
@@ -671,7 +617,7 @@ static void not_deleted_when_moved(void **state)
 	begin_deletion(&r, true);
 	model_groups_commit(&r.target, "g", "east.t", 4, "");
 	model_groups_remove(&r.source, "g");
-	wait_logged(&r, "event=group_gone link=east->west group=g at_target=kept");
+	pair_wait_logged(&r.p, "event=group_gone link=east->west group=g at_target=kept", STEP_MS);
 	assert_int_equal(r.target.deletes, 0);
 	assert_int_equal(model_groups_offset(&r.target, "g", "east.t"), 4);
 	rig_fini(&r);
@@ -688,7 +634,7 @@ static void not_deleted_with_members(void **state)
 	assert_int_equal(r.target.deletes, 0);
 	model_groups_find(&r.target, "g")->state = "Empty";
 	r.p.skew_ms += 61 * 1000;
-	wait_logged(&r, "event=group_deleted link=east->west group=g");
+	pair_wait_logged(&r.p, "event=group_deleted link=east->west group=g", STEP_MS);
 	rig_fini(&r);
 }
 
@@ -698,9 +644,7 @@ static void shown(void **state)
 {
 	(void)state;
 	struct rig r;
-	rig_init(&r);
-	model_append(&r.p.source, "t", 0, 10);
-	model_groups_commit(&r.source, "g", "t", 12, "");
+	rig_init(&r, 12, "");
 	model_groups_commit(&r.source, "g2", "t", 4, "");
 	rig_start(&r);
 	wait_committed(&r, "g", 10);

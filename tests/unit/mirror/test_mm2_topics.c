@@ -11,40 +11,21 @@
 #include <cmocka.h>
 
 #include "checkpoint/mm2_records.h"
-#include "lib/wire/records.h"
 #include "mirror/link/heartbeats.h"
 #include "tests/unit/mirror/model.h"
 
-enum { STEP_MS = 20, READ_BYTES = 1 << 20, SYNCS_MAX = 64, TOPIC_AUTHORIZATION_FAILED = 29 };
+enum { STEP_MS = 20, SYNCS_MAX = 64, TOPIC_AUTHORIZATION_FAILED = 29 };
 
 static const char AT_SOURCE[] = "mm2-offset-syncs.west.internal";
 static const char AT_TARGET[] = "mm2-offset-syncs.east.internal";
 
 /* ---- reading what was written ---- */
 
-typedef void record_fn(void *arg, const struct record *r);
-
 /* Each record of a topic's partition; how many. */
-static size_t each_record(struct model *m, const char *topic, record_fn *fn, void *arg)
+static size_t each_record(struct model *m, const char *topic, model_record_fn *fn, void *arg)
 {
 	const struct model_topic *t = model_topic(m, topic);
-	if (t == NULL)
-		return 0;
-	struct batch_walk walk = {.left = buf_bytes(&t->parts[0].bytes)};
-	struct batch_head h;
-	struct bytes whole;
-	size_t n = 0;
-	while (batch_walk_next(&walk, &h, &whole, NULL) == BATCH_WALK_BATCH) {
-		struct records_reader *rr;
-		struct record r;
-		struct errmsg why;
-		assert_int_equal(records_reader_open(whole, READ_BYTES, &rr, &why), ERR_OK);
-		for (; records_reader_next(rr, &r); n++)
-			fn(arg, &r);
-		assert_int_equal(records_reader_error(rr, &why), ERR_OK);
-		records_reader_free(rr);
-	}
-	return n;
+	return t == NULL ? 0 : model_each_record(buf_bytes(&t->parts[0].bytes), fn, arg);
 }
 
 static void ignore_record(void *arg, const struct record *r)
@@ -118,30 +99,6 @@ static void wait_written(struct pair *p, bool at_source, const char *topic, size
 	pair_wait(p, is_written, STEP_MS);
 }
 
-static int64_t until_ms;
-
-static bool is_later(struct pair *p)
-{
-	return loop_now_ms(p->loop) >= until_ms;
-}
-
-static void pass(struct pair *p, int64_t ms)
-{
-	until_ms = loop_now_ms(p->loop) + ms;
-	pair_wait(p, is_later, STEP_MS);
-}
-
-static void wait_copied(struct pair *p)
-{
-	pair_wait(p, pair_copied, STEP_MS);
-}
-
-static void end(struct pair *p)
-{
-	pair_stop(p);
-	pair_fini(p);
-}
-
 static void begin(struct pair *p, int32_t partitions)
 {
 	pair_init(p, partitions);
@@ -149,6 +106,16 @@ static void begin(struct pair *p, int32_t partitions)
 	p->config.offset_lag_max = 100;
 	p->config.heartbeats_replication_factor = 1;
 	p->config.offset_syncs_replication_factor = 1;
+}
+
+/* Ten records are copied, and told. */
+static void begin_with_a_sync(struct pair *p)
+{
+	begin(p, 1);
+	p->config.emit_offset_syncs = true;
+	model_append(&p->source, "t", 0, 10);
+	pair_start(p);
+	wait_written(p, false, AT_TARGET, 1);
 }
 
 /* ---- heartbeats ---- */
@@ -174,7 +141,7 @@ static void test_heartbeats_at_both_ends(void **state)
 	assert_in_range(n, 5, passed / 1000 + 1);
 	assert_true(each_record(&p.source, "heartbeats", check_beat, &at_source) >= 5);
 	assert_int_equal(model_topic(&p.target, "heartbeats")->n, 1);
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_heartbeats_at_one_end(void **state)
@@ -189,7 +156,7 @@ static void test_heartbeats_at_one_end(void **state)
 		wait_written(&p, at_source == 1, "heartbeats", 2);
 		assert_null(model_topic(at_source == 1 ? &p.target : &p.source, "heartbeats"));
 		assert_int_equal(heartbeats_last_ms(p.link->heartbeats, at_source == 0), -1);
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -200,23 +167,28 @@ static void test_nothing_unasked(void **state)
 	begin(&p, 1);
 	model_append(&p.source, "t", 0, 10);
 	pair_start(&p);
-	wait_copied(&p);
-	pass(&p, 15000);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 15000, STEP_MS);
 	assert_null(model_topic(&p.target, "heartbeats"));
 	assert_null(model_topic(&p.source, "heartbeats"));
 	assert_null(model_topic(&p.source, AT_SOURCE));
 	assert_null(model_topic(&p.target, AT_TARGET));
-	end(&p);
+	pair_end(&p);
 }
 
-static enum scripted_act refuse_beats(void *arg, struct scripted_request *q, void *answer)
+struct refusal {
+	const char *topic;
+	int times; /* -1: for ever */
+};
+
+static enum scripted_act refuse_writes(void *arg, struct scripted_request *q, void *answer)
 {
-	int *times = arg;
+	struct refusal *f = arg;
 	struct produce_response *a = answer;
 	const struct produce_request *m = q->msg;
-	if (*times == 0 || !bytes_eq_str(m->topic_data[0].name, "heartbeats"))
+	if (f->times == 0 || !bytes_eq_str(m->topic_data[0].name, f->topic))
 		return SCRIPTED_ANSWER;
-	(*times)--;
+	f->times--;
 	a->responses[0].partition_responses[0].error_code = TOPIC_AUTHORIZATION_FAILED;
 	return SCRIPTED_ANSWER;
 }
@@ -226,19 +198,19 @@ static void test_heartbeats_refused(void **state)
 {
 	(void)state;
 	struct pair p;
-	int times = 4;
+	struct refusal f = {"heartbeats", 4};
 	begin(&p, 1);
 	p.config.emit_heartbeats = true;
 	model_append(&p.source, "t", 0, 10);
-	model_twist(&p.target, WIRE_API_PRODUCE, refuse_beats, &times);
+	model_twist(&p.target, WIRE_API_PRODUCE, refuse_writes, &f);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	wait_written(&p, false, "heartbeats", 2);
-	assert_int_equal(times, 0);
+	assert_int_equal(f.times, 0);
 	assert_int_equal(pair_logged(&p, "event=internal_topic_not_written"), 4);
 	struct beats b = {"east", "west", 0, 0};
 	assert_true(each_record(&p.target, "heartbeats", check_beat, &b) <= 3);
-	end(&p);
+	pair_end(&p);
 }
 
 /* ---- offset syncs ---- */
@@ -254,11 +226,11 @@ static void test_sync_of_each_partition(void **state)
 		model_append(&p.source, "t", 0, 10);
 		model_append(&p.source, "t", 2, 7);
 		pair_start(&p);
-		wait_copied(&p);
+		pair_wait_copied(&p, STEP_MS);
 		struct model *m = at_source == 1 ? &p.source : &p.target;
 		const char *topic = at_source == 1 ? AT_SOURCE : AT_TARGET;
 		wait_written(&p, at_source == 1, topic, 2);
-		pass(&p, 15000);
+		pair_pass(&p, 15000, STEP_MS);
 		struct syncs s = read_syncs(m, topic);
 		assert_int_equal(s.n, 2); /* none for the empty partition */
 		for (size_t i = 0; i < 2; i++) {
@@ -269,7 +241,7 @@ static void test_sync_of_each_partition(void **state)
 		assert_int_not_equal(s.v[0].partition, s.v[1].partition);
 		assert_int_equal(offset_syncs_count(p.link->syncs), 2);
 		assert_null(model_topic(at_source == 1 ? &p.target : &p.source, topic));
-		end(&p);
+		pair_end(&p);
 	}
 }
 
@@ -278,34 +250,30 @@ static void test_pace(void **state)
 {
 	(void)state;
 	struct pair p;
-	begin(&p, 1);
-	p.config.emit_offset_syncs = true;
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_written(&p, false, AT_TARGET, 1);
+	begin_with_a_sync(&p);
 	model_append(&p.source, "t", 0, 100); /* 100 behind the sync: 9 -> 109 */
-	wait_copied(&p);
-	pass(&p, 3000);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 3000, STEP_MS);
 	assert_int_equal(count(&p.target, AT_TARGET), 1);
 	model_append(&p.source, "t", 0, 1);
-	wait_copied(&p);
-	pass(&p, 2000);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 2000, STEP_MS);
 	struct syncs s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.n, 2);
 	assert_int_equal(s.v[1].upstream, 110);
 	/* One more record: not before 10 s. */
 	model_append(&p.source, "t", 0, 1);
-	wait_copied(&p);
-	pass(&p, 6000);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 6000, STEP_MS);
 	assert_int_equal(count(&p.target, AT_TARGET), 2);
-	pass(&p, 6000);
+	pair_pass(&p, 6000, STEP_MS);
 	s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.n, 3);
 	assert_int_equal(s.v[2].upstream, 111);
 	/* Nothing moves: nothing is written. */
-	pass(&p, 30000);
+	pair_pass(&p, 30000, STEP_MS);
 	assert_int_equal(count(&p.target, AT_TARGET), 3);
-	end(&p);
+	pair_end(&p);
 }
 
 static void test_lag_zero(void **state)
@@ -320,11 +288,11 @@ static void test_lag_zero(void **state)
 	wait_written(&p, false, AT_TARGET, 1);
 	for (size_t n = 2; n < 5; n++) {
 		model_append(&p.source, "t", 0, 1);
-		wait_copied(&p);
-		pass(&p, 2000);
+		pair_wait_copied(&p, STEP_MS);
+		pair_pass(&p, 2000, STEP_MS);
 		assert_int_equal(count(&p.target, AT_TARGET), n);
 	}
-	end(&p);
+	pair_end(&p);
 }
 
 /* A hole in the source changes the distance: told within a second or two. */
@@ -332,20 +300,16 @@ static void test_gap(void **state)
 {
 	(void)state;
 	struct pair p;
-	begin(&p, 1);
-	p.config.emit_offset_syncs = true;
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_written(&p, false, AT_TARGET, 1);
+	begin_with_a_sync(&p);
 	model_topic(&p.source, "t")->parts[0].end += 5; /* as compaction leaves it */
 	model_append(&p.source, "t", 0, 1);
-	wait_copied(&p);
-	pass(&p, 2000);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 2000, STEP_MS);
 	struct syncs s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.n, 2);
 	assert_int_equal(s.v[1].upstream, 15);
 	assert_int_equal(s.v[1].downstream, 10);
-	end(&p);
+	pair_end(&p);
 }
 
 /* What waits is written at the end. */
@@ -353,13 +317,9 @@ static void test_flushed_at_the_end(void **state)
 {
 	(void)state;
 	struct pair p;
-	begin(&p, 1);
-	p.config.emit_offset_syncs = true;
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_written(&p, false, AT_TARGET, 1);
+	begin_with_a_sync(&p);
 	model_append(&p.source, "t", 0, 3);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	pair_stop(&p);
 	struct syncs s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.n, 2);
@@ -372,30 +332,14 @@ static void test_again_after_a_start(void **state)
 {
 	(void)state;
 	struct pair p;
-	begin(&p, 1);
-	p.config.emit_offset_syncs = true;
-	model_append(&p.source, "t", 0, 10);
-	pair_start(&p);
-	wait_written(&p, false, AT_TARGET, 1);
+	begin_with_a_sync(&p);
 	pair_stop(&p);
 	pair_start(&p);
-	wait_copied(&p);
+	pair_wait_copied(&p, STEP_MS);
 	wait_written(&p, false, AT_TARGET, 2);
 	struct syncs s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.v[1].upstream, 9);
-	end(&p);
-}
-
-static enum scripted_act refuse_syncs(void *arg, struct scripted_request *q, void *answer)
-{
-	int *times = arg;
-	struct produce_response *a = answer;
-	const struct produce_request *m = q->msg;
-	if (*times == 0 || !bytes_eq_str(m->topic_data[0].name, AT_TARGET))
-		return SCRIPTED_ANSWER;
-	(*times)--;
-	a->responses[0].partition_responses[0].error_code = TOPIC_AUTHORIZATION_FAILED;
-	return SCRIPTED_ANSWER;
+	pair_end(&p);
 }
 
 /* Refused for a while: then the newest position comes, not each between. For ever: the end does not
@@ -404,30 +348,30 @@ static void test_syncs_refused(void **state)
 {
 	(void)state;
 	struct pair p;
-	int times = 3;
+	struct refusal f = {AT_TARGET, 3};
 	begin(&p, 1);
 	p.config.emit_offset_syncs = true;
 	p.config.offset_lag_max = 0;
 	model_append(&p.source, "t", 0, 10);
-	model_twist(&p.target, WIRE_API_PRODUCE, refuse_syncs, &times);
+	model_twist(&p.target, WIRE_API_PRODUCE, refuse_writes, &f);
 	pair_start(&p);
 	for (int i = 0; i < 5; i++) {
 		model_append(&p.source, "t", 0, 1);
-		wait_copied(&p);
-		pass(&p, 1000);
+		pair_wait_copied(&p, STEP_MS);
+		pair_pass(&p, 1000, STEP_MS);
 	}
 	wait_written(&p, false, AT_TARGET, 2);
-	assert_int_equal(times, 0);
+	assert_int_equal(f.times, 0);
 	struct syncs s = read_syncs(&p.target, AT_TARGET);
 	assert_true(s.n < 6);
-	pass(&p, 3000);
+	pair_pass(&p, 3000, STEP_MS);
 	s = read_syncs(&p.target, AT_TARGET);
 	assert_int_equal(s.v[s.n - 1].upstream, 14);
-	times = -1;
+	f.times = -1;
 	model_append(&p.source, "t", 0, 1);
-	wait_copied(&p);
-	pass(&p, 3000);
-	end(&p);
+	pair_wait_copied(&p, STEP_MS);
+	pair_pass(&p, 3000, STEP_MS);
+	pair_end(&p);
 }
 
 int main(void)

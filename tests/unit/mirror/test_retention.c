@@ -15,8 +15,7 @@
 enum { STEP_MS = 50, LONG_MS = 500, POLL_MS = 5000, PARTITIONS = 1050 };
 
 struct rig {
-	struct pair p; /* first: the waiting functions get a pair */
-	const char *line;
+	struct pair p;     /* first: the waiting functions get a pair */
 	int fails;         /* questions where logs start that are not answered */
 	unsigned starts_n; /* questions where logs start */
 };
@@ -38,37 +37,18 @@ static void hold(struct rig *r, bool on)
 	assert_int_equal(link_hold(r->p.link, NULL, -1, on ? "a test" : NULL, &n), ERR_OK);
 }
 
-static void turn_ms(struct rig *r, int64_t ms, int64_t step_ms)
-{
-	for (int64_t i = 0; i < ms; i += step_ms) {
-		loop_turn(r->p.loop, 2);
-		r->p.skew_ms += step_ms;
-	}
-}
-
 /* A record is copied of each partition, then the link is held and the source goes on. */
 static void rig_start(struct rig *r, int32_t partitions)
 {
-	*r = (struct rig){.line = NULL};
+	*r = (struct rig){.fails = 0};
 	pair_init(&r->p, partitions);
 	r->p.config.retention_warning_ms = 60 * 1000;
 	model_twist(&r->p.source, WIRE_API_LIST_OFFSETS, on_list, r);
 	for (int32_t i = 0; i < partitions; i++)
 		model_append(&r->p.source, "t", i, 1);
 	pair_start(&r->p);
-	pair_wait(&r->p, pair_copied, STEP_MS);
-	turn_ms(r, 3000, STEP_MS);
-}
-
-static void rig_fini(struct rig *r)
-{
-	pair_stop(&r->p);
-	pair_fini(&r->p);
-}
-
-static bool is_logged(struct pair *p)
-{
-	return pair_logged(p, ((struct rig *)p)->line) > 0;
+	pair_wait_copied(&r->p, STEP_MS);
+	pair_pass(&r->p, 3000, STEP_MS);
 }
 
 /* What fetches saw last is that many records wait; from then on the start moves. */
@@ -97,22 +77,23 @@ static void warned_while_paused(void **state)
 	rig_start(&r, 1);
 	hold(&r, true);
 	fall_behind(&r);
-	turn_ms(&r, 2 * POLL_MS, STEP_MS);
+	pair_pass(&r.p, 2 * POLL_MS, STEP_MS);
 	assert_int_equal(pair_logged(&r.p, "event=retention_near"), 0);
 	r.fails = 2;
 	move_start(&r, 0, 1);
-	r.line = "event=retention_near link=east->west topic=t partition=0 seconds=0 "
-		 "source_position=1 source_start=1 source_end=101 state=PAUSED ";
-	pair_wait(&r.p, is_logged, STEP_MS);
-	turn_ms(&r, 10 * POLL_MS, LONG_MS);
+	pair_wait_logged(&r.p,
+			 "event=retention_near link=east->west topic=t partition=0 seconds=0 "
+			 "source_position=1 source_start=1 source_end=101 state=PAUSED ",
+			 STEP_MS);
+	pair_pass(&r.p, 10 * POLL_MS, LONG_MS);
 	assert_int_equal(pair_logged(&r.p, "event=retention_near"), 1);
 	hold(&r, false);
-	pair_wait(&r.p, pair_copied, STEP_MS);
-	turn_ms(&r, 2 * POLL_MS, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
+	pair_pass(&r.p, 2 * POLL_MS, STEP_MS);
 	unsigned before = r.starts_n;
-	turn_ms(&r, 10 * POLL_MS, LONG_MS);
+	pair_pass(&r.p, 10 * POLL_MS, LONG_MS);
 	assert_int_equal(r.starts_n, before); /* nothing waits: nothing is asked */
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 /* More partitions of one leader than a request asks about. */
@@ -124,17 +105,16 @@ static void warned_of_each(void **state)
 	rig_start(&r, PARTITIONS);
 	hold(&r, true);
 	fall_behind(&r);
-	turn_ms(&r, 2 * POLL_MS, STEP_MS);
+	pair_pass(&r.p, 2 * POLL_MS, STEP_MS);
 	move_start(&r, 0, 1);
 	move_start(&r, PARTITIONS - 1, 1);
 	for (int i = 0; i < 2; i++) {
 		snprintf(line, sizeof line,
 			 "event=retention_near link=east->west topic=t partition=%d ",
 			 i == 0 ? 0 : PARTITIONS - 1);
-		r.line = line;
-		pair_wait(&r.p, is_logged, STEP_MS);
+		pair_wait_logged(&r.p, line, STEP_MS);
 	}
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 static void off(void **state)
@@ -145,13 +125,13 @@ static void off(void **state)
 	pair_stop(&r.p);
 	r.p.config.retention_warning_ms = 0;
 	pair_start(&r.p);
-	pair_wait(&r.p, pair_copied, STEP_MS);
+	pair_wait_copied(&r.p, STEP_MS);
 	hold(&r, true);
 	fall_behind(&r);
 	unsigned before = r.starts_n;
-	turn_ms(&r, 10 * POLL_MS, LONG_MS);
+	pair_pass(&r.p, 10 * POLL_MS, LONG_MS);
 	assert_int_equal(r.starts_n, before);
-	rig_fini(&r);
+	pair_end(&r.p);
 }
 
 int main(void)
