@@ -11,23 +11,11 @@
 #include "lib/wire/batch.h"
 #include "lib/wire/messages.h"
 #include "mirror/partition/align.h"
+#include "tests/fuzz/fuzz_batches.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FLAG_MATCH = 1, FLAG_SEAL = 2, ABORTED_MAX = 255 };
-
-/* Checksums of all batches that are there in full. */
-static void seal(uint8_t *p, size_t n)
-{
-	while (n >= BATCH_HEAD) {
-		size_t size = (size_t)be32_get(p + 8) + BATCH_OVERHEAD;
-		if (size < BATCH_HEAD || size > n)
-			return;
-		be32_put(p + 17, crc32c(0, p + 21, size - 21));
-		p += size;
-		n -= size;
-	}
-}
 
 static void drive(struct align *a, struct bytes target, struct bytes source,
 		  const struct fetch_response_aborted_transaction *aborted, int32_t aborted_n)
@@ -75,8 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(copy != NULL);
 	memcpy(copy, p, left);
 	if (data[0] & FLAG_SEAL) {
-		seal(copy, target_n);
-		seal(copy + target_n, left - target_n);
+		fuzz_seal_batches(copy, target_n);
+		fuzz_seal_batches(copy + target_n, left - target_n);
 	}
 	const struct align_options o = {.dst = data[1],
 					.dst_end = (int64_t)data[1] + 1 + data[2],

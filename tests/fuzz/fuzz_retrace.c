@@ -13,6 +13,7 @@
 #include "lib/wire/batch.h"
 #include "lib/wire/messages.h"
 #include "mirror/partition/retrace.h"
+#include "tests/fuzz/fuzz_batches.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -24,19 +25,6 @@ enum {
 	HEAD = 6,
 	STEPS_MAX = 2000
 };
-
-/* Checksums of all batches that are there in full. */
-static void seal(uint8_t *p, size_t n)
-{
-	while (n >= BATCH_HEAD) {
-		size_t size = (size_t)be32_get(p + 8) + BATCH_OVERHEAD;
-		if (size < BATCH_HEAD || size > n)
-			return;
-		be32_put(p + 17, crc32c(0, p + 21, size - 21));
-		p += size;
-		n -= size;
-	}
-}
 
 /* Give it what it asks for, and say that there is no more when that did not help. */
 static void drive(struct retrace *a, struct bytes target, struct bytes source,
@@ -84,8 +72,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(sets, data + at, size - at);
 	size_t source_n = size - at - target_n;
 	if (data[0] & FLAG_SEAL) {
-		seal(sets, target_n);
-		seal(sets + target_n, source_n);
+		fuzz_seal_batches(sets, target_n);
+		fuzz_seal_batches(sets + target_n, source_n);
 	}
 	bool anchor = data[0] & FLAG_ANCHOR;
 	const struct retrace_options o = {

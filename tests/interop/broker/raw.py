@@ -3,7 +3,6 @@
 
 import socket
 import struct
-from types import TracebackType
 from typing import Any
 
 from harness.batch import batch, record_head
@@ -24,12 +23,7 @@ class Raw:
     def __enter__(self) -> "Raw":
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _err: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_rest: object) -> None:
         self.socket.close()
 
     def send(self, key: int, version: int, **body: Any) -> None:

@@ -169,28 +169,11 @@ class Client:
 
     def allow(self, user: str, operation: str, kind: str, name: str) -> None:
         """An ACL, as `allow("User:CN=m", "READ", "TOPIC", "orders")`."""
-        binding = AclBinding(
-            ResourceType[kind],
-            name,
-            ResourcePatternType.LITERAL,
-            user,
-            "*",
-            AclOperation[operation],
-            AclPermissionType.ALLOW,
-        )
-        _result(self.admin.create_acls([binding]))
+        _result(self.admin.create_acls([AclBinding(*_allowed(user, operation, kind, name))]))
 
     def forbid(self, user: str, operation: str, kind: str, name: str) -> None:
         """Take that ACL away again."""
-        which = AclBindingFilter(
-            ResourceType[kind],
-            name,
-            ResourcePatternType.LITERAL,
-            user,
-            "*",
-            AclOperation[operation],
-            AclPermissionType.ALLOW,
-        )
+        which = AclBindingFilter(*_allowed(user, operation, kind, name))
         _result(self.admin.delete_acls([which]))
 
     # -- producing
@@ -409,6 +392,19 @@ def _record(message: Message) -> Record:
     kind, timestamp = message.timestamp()
     headers: Any = message.headers() or ()
     return Record(message.key(), message.value(), tuple(headers), timestamp, TIMESTAMP_TYPES[kind])
+
+
+def _allowed(user: str, operation: str, kind: str, name: str) -> tuple[Any, ...]:
+    """What makes an ACL, and the filter that finds it."""
+    return (
+        ResourceType[kind],
+        name,
+        ResourcePatternType.LITERAL,
+        user,
+        "*",
+        AclOperation[operation],
+        AclPermissionType.ALLOW,
+    )
 
 
 def _result(futures: dict[Any, Any]) -> Any:

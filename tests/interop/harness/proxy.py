@@ -3,7 +3,6 @@
 
 import subprocess
 from dataclasses import dataclass
-from types import TracebackType
 
 from .broker import Broker
 from .paths import PROXY
@@ -34,12 +33,7 @@ class Proxy:
     def __enter__(self) -> "Proxy":
         return self
 
-    def __exit__(
-        self,
-        _kind: type[BaseException] | None,
-        _err: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_rest: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -23,6 +23,16 @@ static void two_topics(struct cluster *t)
 	t->topics[1] = (struct test_topic){.name = "b", .id = 2, .n = 1};
 }
 
+/* A client that knows them. */
+static void follow_two_topics(struct cluster *t, size_t brokers)
+{
+	cluster_init(t, brokers);
+	two_topics(t);
+	cluster_client(t);
+	client_follow_all(t->client);
+	cluster_wait(t, &t->applied, 1);
+}
+
 static void test_follow_list(void **state)
 {
 	(void)state;
@@ -54,11 +64,7 @@ static void test_follow_all(void **state)
 {
 	(void)state;
 	struct cluster t;
-	cluster_init(&t, 1);
-	two_topics(&t);
-	cluster_client(&t);
-	client_follow_all(t.client);
-	cluster_wait(&t, &t.applied, 1);
+	follow_two_topics(&t, 1);
 	const struct client_topic *const *list;
 	struct uuid id = {{2}};
 	assert_int_equal(t.asked_n, -1);
@@ -143,11 +149,7 @@ static void test_leader_change(void **state)
 {
 	(void)state;
 	struct cluster t;
-	cluster_init(&t, 2);
-	two_topics(&t);
-	cluster_client(&t);
-	client_follow_all(t.client);
-	cluster_wait(&t, &t.applied, 1);
+	follow_two_topics(&t, 2);
 	assert_int_equal(client_topic(t.client, "a")->partitions[0].leader, 0);
 	t.topics[0].leader[0] = 1;
 	t.topics[0].epoch[0] = 6;
@@ -207,11 +209,7 @@ static void test_topics_live_through_the_turn(void **state)
 {
 	(void)state;
 	struct cluster t;
-	cluster_init(&t, 1);
-	two_topics(&t);
-	cluster_client(&t);
-	client_follow_all(t.client);
-	cluster_wait(&t, &t.applied, 1);
+	follow_two_topics(&t, 1);
 	struct holder h = {.t = &t, .before = client_topic(t.client, "a")};
 	client_on_metadata(t.client, read_old_topic, &h);
 	client_metadata_refresh(t.client);
@@ -231,17 +229,22 @@ static enum scripted_act garbage(void *arg, struct scripted_request *q, void *an
 	return SCRIPTED_GARBAGE;
 }
 
-/* The other broker is asked. */
-static void test_garbage(void **state)
+/* One broker answers so, then the other one is asked. */
+static void other_is_asked_after(scripted_handler *bad)
 {
-	(void)state;
 	struct cluster t;
 	cluster_init(&t, 2);
 	t.hidden[0] = true;
-	scripted_peer_on(t.peers[0], WIRE_API_METADATA, garbage, NULL);
+	scripted_peer_on(t.peers[0], WIRE_API_METADATA, bad, NULL);
 	cluster_client_ready(&t);
 	assert_true(asked(&t) >= 2);
 	cluster_fini(&t);
+}
+
+static void test_garbage(void **state)
+{
+	(void)state;
+	other_is_asked_after(garbage);
 }
 
 /* A frame that says it is 2 GiB long. */
@@ -256,12 +259,7 @@ static enum scripted_act endless(void *arg, struct scripted_request *q, void *an
 static void test_endless_frame(void **state)
 {
 	(void)state;
-	struct cluster t;
-	cluster_init(&t, 2);
-	t.hidden[0] = true;
-	scripted_peer_on(t.peers[0], WIRE_API_METADATA, endless, NULL);
-	cluster_client_ready(&t);
-	cluster_fini(&t);
+	other_is_asked_after(endless);
 }
 
 /* More topics than metadata_max holds. */
@@ -280,12 +278,7 @@ static enum scripted_act huge(void *arg, struct scripted_request *q, void *answe
 static void test_huge_answer(void **state)
 {
 	(void)state;
-	struct cluster t;
-	cluster_init(&t, 2);
-	t.hidden[0] = true;
-	scripted_peer_on(t.peers[0], WIRE_API_METADATA, huge, NULL);
-	cluster_client_ready(&t);
-	cluster_fini(&t);
+	other_is_asked_after(huge);
 }
 
 /* An answer with an error, without brokers: what is known stays, and it is asked again. */
@@ -293,11 +286,7 @@ static void test_useless_answers(void **state)
 {
 	(void)state;
 	struct cluster t;
-	cluster_init(&t, 1);
-	two_topics(&t);
-	cluster_client(&t);
-	client_follow_all(t.client);
-	cluster_wait(&t, &t.applied, 1);
+	follow_two_topics(&t, 1);
 	unsigned n = t.applied, before = asked(&t);
 	t.hidden[0] = true;
 	client_metadata_refresh(t.client);
@@ -329,11 +318,7 @@ static void test_other_cluster(void **state)
 {
 	(void)state;
 	struct cluster t;
-	cluster_init(&t, 1);
-	two_topics(&t);
-	cluster_client(&t);
-	client_follow_all(t.client);
-	cluster_wait(&t, &t.applied, 1);
+	follow_two_topics(&t, 1);
 	while (!client_connected(t.client, 0, CLIENT_CHANNEL_CONTROL))
 		loop_turn(t.loop, 5);
 	struct fate f = {0};

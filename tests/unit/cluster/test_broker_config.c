@@ -4,48 +4,23 @@
  * docs/broker-configuration.md are made from the table; "test_broker_config --write" writes them
  * anew.
  */
-#include "tests/unit/base/unit.h"
+#include "tests/unit/base/made_file.h"
 
 #include <unistd.h>
 
 #include "cluster/config.h"
 
-static const struct {
-	const char *file;
-	void (*make)(FILE *out);
-} made[] = {
+static const struct made_file made[] = {
 	{SOURCE_DIR "/configs/farshore-broker.conf", broker_config_describe},
 	{SOURCE_DIR "/docs/broker-configuration.md", broker_config_manual},
 };
 
-static char *read_all(const char *file)
-{
-	char *text;
-	size_t n;
-	FILE *in = fopen(file, "r"), *out = open_memstream(&text, &n);
-	assert_non_null(out);
-	for (int c; in != NULL && (c = getc(in)) != EOF;)
-		putc(c, out);
-	if (in != NULL)
-		fclose(in);
-	fclose(out);
-	return text;
-}
+enum { MADE = sizeof made / sizeof *made };
 
 static void files_are_in_step_with_the_table(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-		char *text, *file = read_all(made[i].file);
-		size_t n;
-		FILE *out = open_memstream(&text, &n);
-		made[i].make(out);
-		fclose(out);
-		if (strcmp(text, file) != 0)
-			fail_msg("%s is out of step; run test_broker_config --write", made[i].file);
-		free(text);
-		free(file);
-	}
+	made_files_check(made, MADE, "test_broker_config");
 }
 
 /* ---- loads ---- */
@@ -126,7 +101,7 @@ static void the_sample_runs_as_it_is_and_shows_the_defaults(void **state)
 	load(&l, &src);
 	if (l.e != ERR_OK)
 		fail_msg("%s", l.why.text);
-	char *file = read_all(src.file), *text;
+	char *file = made_file_read(src.file), *text;
 	size_t n;
 	FILE *out = open_memstream(&text, &n);
 	/* Every "# name = value" line made live changes nothing. */
@@ -251,18 +226,9 @@ static void what_must_be_given_is_asked_for(void **state)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], "--write") == 0) {
-		for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-			FILE *out = fopen(made[i].file, "w");
-			if (out == NULL) {
-				perror(made[i].file);
-				return 1;
-			}
-			made[i].make(out);
-			fclose(out);
-		}
-		return 0;
-	}
+	int code;
+	if (made_files_write(made, MADE, argc, argv, &code))
+		return code;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_in_step_with_the_table),
 		cmocka_unit_test(two_options_are_enough),

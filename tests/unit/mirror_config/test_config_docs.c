@@ -3,46 +3,21 @@
  * configs/farshore-mirror.conf and docs/configuration.md are made from the tables. This test fails
  * when they are not what the tables say; "test_config_docs --write" writes them anew.
  */
-#include "tests/unit/base/unit.h"
+#include "tests/unit/base/made_file.h"
 
 #include "tests/unit/mirror_config/load.h"
 
-static const struct {
-	const char *file;
-	void (*make)(FILE *out);
-} made[] = {
+static const struct made_file made[] = {
 	{SOURCE_DIR "/configs/farshore-mirror.conf", mirror_config_describe},
 	{SOURCE_DIR "/docs/configuration.md", mirror_config_manual},
 };
 
-static char *read_all(const char *file)
-{
-	char *text;
-	size_t n;
-	FILE *in = fopen(file, "r"), *out = open_memstream(&text, &n);
-	assert_non_null(out);
-	for (int c; in != NULL && (c = getc(in)) != EOF;)
-		putc(c, out);
-	if (in != NULL)
-		fclose(in);
-	fclose(out);
-	return text;
-}
+enum { MADE = sizeof made / sizeof *made };
 
 static void files_are_in_step_with_the_tables(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-		char *text, *file = read_all(made[i].file);
-		size_t n;
-		FILE *out = open_memstream(&text, &n);
-		made[i].make(out);
-		fclose(out);
-		if (strcmp(text, file) != 0)
-			fail_msg("%s is out of step; run test_config_docs --write", made[i].file);
-		free(text);
-		free(file);
-	}
+	made_files_check(made, MADE, "test_config_docs");
 }
 
 static void load_sample(const char *file, bool mm2, const char *link)
@@ -84,7 +59,7 @@ static void the_sample_shows_the_defaults(void **state)
 	(void)state;
 	struct load *l = malloc(sizeof *l);
 	load_init(l, false);
-	char *file = read_all(SOURCE_DIR "/configs/farshore-mirror.conf"), *live;
+	char *file = made_file_read(SOURCE_DIR "/configs/farshore-mirror.conf"), *live;
 	size_t n;
 	load_ok(l, file);
 	char *before = strdup(l->dumped);
@@ -107,18 +82,9 @@ static void the_sample_shows_the_defaults(void **state)
 
 int main(int argc, char **argv)
 {
-	if (argc == 2 && strcmp(argv[1], "--write") == 0) {
-		for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-			FILE *out = fopen(made[i].file, "w");
-			if (out == NULL) {
-				perror(made[i].file);
-				return 1;
-			}
-			made[i].make(out);
-			fclose(out);
-		}
-		return 0;
-	}
+	int code;
+	if (made_files_write(made, MADE, argc, argv, &code))
+		return code;
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_are_in_step_with_the_tables),
 		cmocka_unit_test(the_samples_run_as_they_are),
