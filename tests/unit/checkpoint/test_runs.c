@@ -12,42 +12,8 @@
 
 #include "checkpoint/runs.h"
 #include "lib/base/mem.h"
+#include "tests/unit/base/few_allocs.h"
 #include "tests/unit/rng.h"
-
-/* Allocations fail once this many were granted; negative: never. */
-static long grants = -1;
-
-static bool granted(void)
-{
-	if (grants < 0)
-		return true;
-	if (grants == 0)
-		return false;
-	grants--;
-	return true;
-}
-
-void *__real_mem_alloc(size_t n);
-void *__real_mem_zalloc(size_t count, size_t size);
-void *__real_mem_resize(void *p, size_t count, size_t size);
-void *__wrap_mem_alloc(size_t n);
-void *__wrap_mem_zalloc(size_t count, size_t size);
-void *__wrap_mem_resize(void *p, size_t count, size_t size);
-
-void *__wrap_mem_alloc(size_t n)
-{
-	return granted() ? __real_mem_alloc(n) : NULL;
-}
-
-void *__wrap_mem_zalloc(size_t count, size_t size)
-{
-	return granted() ? __real_mem_zalloc(count, size) : NULL;
-}
-
-void *__wrap_mem_resize(void *p, size_t count, size_t size)
-{
-	return granted() ? __real_mem_resize(p, count, size) : NULL;
-}
 
 /* Fixed cases */
 
@@ -349,12 +315,12 @@ static void test_cut_into_forgotten(void **state)
 	runs_free(r);
 }
 
-/* The Nth allocation fails, for every N: the table stays as it was and goes on afterwards (F20). */
+/* Memory runs out at each allocation: the table stays as it was and goes on afterwards (F20). */
 static void test_no_memory(void **state)
 {
 	(void)state;
 	for (long n = 0;; n++) {
-		grants = n;
+		few_allocs = n;
 		struct runs *r = runs_new(1 << 20);
 		bool failed = r == NULL;
 		for (int64_t i = 0; r != NULL && i < 1000; i++) {
@@ -365,10 +331,10 @@ static void test_no_memory(void **state)
 			assert_int_equal(runs_src_end(r), i == 0 ? -1 : 3 * i - 2);
 			assert_int_equal(runs_count(r), i);
 			failed = true;
-			grants = -1;
+			few_allocs = -1;
 			assert_int_equal(runs_append(r, 3 * i, 2 * i, 1), ERR_OK);
 		}
-		grants = -1;
+		few_allocs = -1;
 		for (int64_t i = 0; r != NULL && i < 1000; i++)
 			assert_answer(forward(r, 3 * i), 2 * i, 0);
 		runs_free(r);

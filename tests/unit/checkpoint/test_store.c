@@ -13,6 +13,7 @@
 #include "checkpoint/store.h"
 #include "lib/base/mem.h"
 #include "lib/wire/records.h"
+#include "tests/unit/base/few_allocs.h"
 #include "tests/unit/rng.h"
 
 /* A log: what the target's topic holds */
@@ -694,38 +695,6 @@ static void test_links(void **state)
 	log_fini(&log);
 }
 
-/* Allocation number N fails, for every N: an error, no leak, and the writer goes on (F20). */
-static long grants = -1;
-
-void *__real_mem_alloc(size_t n);
-void *__real_mem_zalloc(size_t count, size_t size);
-void *__real_mem_resize(void *p, size_t count, size_t size);
-void *__wrap_mem_alloc(size_t n);
-void *__wrap_mem_zalloc(size_t count, size_t size);
-void *__wrap_mem_resize(void *p, size_t count, size_t size);
-
-static bool granted(void)
-{
-	if (grants > 0)
-		grants--;
-	return grants != 0;
-}
-
-void *__wrap_mem_alloc(size_t n)
-{
-	return granted() ? __real_mem_alloc(n) : NULL;
-}
-
-void *__wrap_mem_zalloc(size_t count, size_t size)
-{
-	return granted() ? __real_mem_zalloc(count, size) : NULL;
-}
-
-void *__wrap_mem_resize(void *p, size_t count, size_t size)
-{
-	return granted() ? __real_mem_resize(p, count, size) : NULL;
-}
-
 static enum err discard(void *arg, struct bytes key, struct bytes value)
 {
 	(void)arg;
@@ -734,6 +703,7 @@ static enum err discard(void *arg, struct bytes key, struct bytes value)
 	return ERR_OK;
 }
 
+/* Memory runs out at each allocation: an error, no leak, and the writer goes on (F20). */
 static void test_no_memory(void **state)
 {
 	(void)state;
@@ -743,33 +713,33 @@ static void test_no_memory(void **state)
 	const struct stored_sink sink = {discard, NULL};
 	size_t n;
 	enum err e = ERR_NOMEM;
-	for (long i = 1; e != ERR_OK; i++) {
-		grants = i;
+	for (long i = 0; e != ERR_OK; i++) {
+		few_allocs = i;
 		e = stored_plan(w.stored, &w.info, w.runs, &sink, &n);
-		grants = -1;
+		few_allocs = -1;
 		assert_true(e == ERR_OK || e == ERR_NOMEM);
 	}
 	stored_done(w.stored, false);
 	assert_int_equal(write_all(&w), 3);
 	runs_truncate_target(w.runs, 100);
-	for (long i = 1, failed = ERR_NOMEM; failed != ERR_OK; i++) {
-		grants = i;
+	for (long i = 0, failed = ERR_NOMEM; failed != ERR_OK; i++) {
+		few_allocs = i;
 		failed = stored_plan(w.stored, &w.info, w.runs, &sink, &n);
-		grants = -1;
+		few_allocs = -1;
 	}
 	stored_done(w.stored, false);
 	assert_int_equal(write_all(&w), 3);
 	check_loads(&w);
 
-	for (long i = 1;; i++) {
-		grants = i;
+	for (long i = 0;; i++) {
+		few_allocs = i;
 		struct run_store *s = run_store_new(
 			&(struct run_store_config){.budget = 1 << 20, .max_partitions = 9});
 		e = s == NULL ? ERR_NOMEM : ERR_OK;
 		for (size_t k = 0; k < w.log.n && e == ERR_OK; k++)
 			e = run_store_apply(s, bytes_of(w.log.at[k].key, w.log.at[k].key_n),
 					    bytes_of(w.log.at[k].value, w.log.at[k].value_n));
-		grants = -1;
+		few_allocs = -1;
 		run_store_free(s);
 		if (e == ERR_OK)
 			break;

@@ -18,42 +18,8 @@
 #include <cmocka.h>
 
 #include "lib/client/fetch.h"
+#include "tests/unit/base/fail_alloc.h"
 #include "tests/unit/client/cluster.h"
-
-/* ---- the failing allocator: the linker sends malloc and its kin here ---- */
-
-static unsigned countdown; /* 0: nothing fails */
-static unsigned failed;
-
-void *__real_malloc(size_t n);
-void *__real_calloc(size_t count, size_t size);
-void *__real_realloc(void *p, size_t n);
-void *__wrap_malloc(size_t n);
-void *__wrap_calloc(size_t count, size_t size);
-void *__wrap_realloc(void *p, size_t n);
-
-static bool fails_now(void)
-{
-	if (countdown == 0 || --countdown > 0)
-		return false;
-	failed++;
-	return true;
-}
-
-void *__wrap_malloc(size_t n)
-{
-	return fails_now() ? NULL : __real_malloc(n);
-}
-
-void *__wrap_calloc(size_t count, size_t size)
-{
-	return fails_now() ? NULL : __real_calloc(count, size);
-}
-
-void *__wrap_realloc(void *p, size_t n)
-{
-	return fails_now() ? NULL : __real_realloc(p, n);
-}
 
 /* ---- the broker ---- */
 
@@ -167,7 +133,8 @@ static void on_metadata(void *arg)
 	((struct cluster *)arg)->applied++;
 }
 
-static void live(struct life *l, uint16_t port, unsigned nth)
+/* True: the nth allocation failed, there was one. */
+static bool live(struct life *l, uint16_t port, long nth)
 {
 	cluster_init(&l->t, 0);
 	snprintf(l->bootstrap, sizeof l->bootstrap, "127.0.0.1:%u", port);
@@ -176,7 +143,7 @@ static void live(struct life *l, uint16_t port, unsigned nth)
 	l->t.options.bootstrap_n = 1;
 	l->t.options.backoff_min_ms = 1;
 	l->t.options.backoff_max_ms = 2;
-	countdown = nth;
+	fail_alloc_at(nth);
 	enum err e;
 	do
 		e = client_new(l->t.loop, &l->t.options, &l->t.client, &l->fate.why);
@@ -191,7 +158,7 @@ static void live(struct life *l, uint16_t port, unsigned nth)
 		cluster_wait(&l->t, &l->t.applied, l->t.applied + 1);
 	fetch_once(l);
 	cluster_fini(&l->t);
-	countdown = 0;
+	return fail_alloc_off();
 }
 
 /* fate_call to node 0 fails until the metadata have come. */
@@ -200,12 +167,12 @@ static void test_each_allocation(void **state)
 	(void)state;
 	uint16_t port = 0;
 	pid_t pid = broker_start(&port);
-	unsigned n = 0;
+	long n = 0;
+	bool failed;
 	do {
 		struct life l = {0};
-		failed = 0;
-		live(&l, port, ++n);
-	} while (failed > 0);
+		failed = live(&l, port, ++n);
+	} while (failed);
 	/* The test must have had something to fail. */
 	assert_true(n > 50);
 	kill(pid, SIGKILL);
@@ -227,18 +194,18 @@ static void test_starved_calls(void **state)
 	l.t.options.bootstrap_n = 1;
 	assert_int_equal(client_new(l.t.loop, &l.t.options, &l.t.client, NULL), ERR_OK);
 	for (size_t i = 0; i < 100; i++) {
-		countdown = 1;
+		fail_alloc_at(1);
 		fate_call(&fates[i], &l.t, CLIENT_ANY, 0, 0);
-		countdown = 0;
+		assert_true(fail_alloc_off());
 	}
 	for (size_t i = 0; i < 100; i++) {
 		cluster_wait(&l.t, &fates[i].done, 1);
 		assert_int_equal(fates[i].e, ERR_NOMEM);
 	}
 	/* And when the client goes in between. */
-	countdown = 1;
+	fail_alloc_at(1);
 	fate_call(&fates[0], &l.t, CLIENT_ANY, 0, 0);
-	countdown = 0;
+	assert_true(fail_alloc_off());
 	cluster_fini(&l.t);
 	assert_int_equal(fates[0].done, 1);
 	kill(pid, SIGKILL);
