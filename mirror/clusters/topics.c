@@ -149,11 +149,9 @@ void topics_well(struct topics *t, struct topic_item *x)
 
 /* ---- the scan ---- */
 
-static struct topic_item *item_get(struct topics *t, const struct client_topic *s)
+static struct topic_item *item_new(struct topics *t, const struct client_topic *s)
 {
-	struct topic_item *x = map_get(t->items, bytes_str(s->name));
-	if (x != NULL)
-		return x;
+	struct topic_item *x;
 	char target[TOPIC_NAME_MAX + 1];
 	struct errmsg why;
 	if (naming_remote(t->link, s->name, target) != ERR_OK) {
@@ -179,6 +177,34 @@ static struct topic_item *item_get(struct topics *t, const struct client_topic *
 	return x;
 }
 
+/*
+ * Where source and target are one cluster, what is copied is a topic of the source as well; that
+ * would be copied, and its copy, and so on without end. Also true as long as nobody knows: the
+ * target has not said yet which topic has that name there.
+ */
+static bool is_own_copy(struct topics *t, const struct client_topic *s)
+{
+	const char *original = naming_own(t->link, s->name);
+	if (original == NULL || uuid_is_zero(&s->id) ||
+	    !naming_should_mirror(t->link, t->filter, original) ||
+	    client_topic(t->source, original) == NULL)
+		return false;
+	const struct client_topic *g = client_topic(t->target, s->name);
+	if (g == NULL || uuid_is_zero(&g->id))
+		return true;
+	if (!uuid_eq(&g->id, &s->id))
+		return false;
+	if (!t->told_same)
+		log_event(loop_log(t->loop), LOG_WARN, "same_cluster", LOG_S("link", t->link->name),
+			  LOG_S("topic", s->name),
+			  LOG_S("reason",
+				"source and target are one cluster: what this link copied is "
+				"not copied again; if that is not meant, correct the "
+				"bootstrap of one of them"));
+	t->told_same = true;
+	return true;
+}
+
 /* Find what the source has. */
 static void scan_source(struct topics *t)
 {
@@ -190,8 +216,9 @@ static void scan_source(struct topics *t)
 		if (!naming_should_mirror(t->link, t->filter, s->name))
 			continue;
 		/* A topic that is there but cannot be read (authorization ...) is not gone. */
-		struct topic_item *x =
-			s->error == ERR_OK ? item_get(t, s) : map_get(t->items, bytes_str(s->name));
+		struct topic_item *x = map_get(t->items, bytes_str(s->name));
+		if (x == NULL && s->error == ERR_OK && !is_own_copy(t, s))
+			x = item_new(t, s);
 		if (x == NULL)
 			continue;
 		x->seen = t->scans;

@@ -59,6 +59,7 @@ struct topics {
 	struct topic_job *job;
 	uint64_t scans;
 	bool alter_unsupported;
+	bool told_same; /* that both clusters are one */
 	struct loop_timer *refresh, *soon;
 	struct loop_deferred scan;
 };

@@ -139,6 +139,8 @@ static void load_link(struct load *l, const char *name)
 	}
 	l->ends[l->links_n][0] = load_end(l, name, d.source, true);
 	l->ends[l->links_n][1] = load_end(l, name, d.target, false);
+	config_check_ends(l->c, &d, &l->clusters[l->ends[l->links_n][0]].c,
+			  &l->clusters[l->ends[l->links_n][1]].c, l->warnings);
 	l->links[l->links_n++] = d;
 }
 

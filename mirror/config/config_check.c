@@ -254,6 +254,34 @@ static void check_rings(const struct link_draft *links, size_t n, FILE *warnings
 	}
 }
 
+static const char *shared_address(const struct cluster_config *a, const struct cluster_config *b)
+{
+	for (size_t i = 0; i < a->bootstrap_n; i++)
+		for (size_t k = 0; k < b->bootstrap_n; k++)
+			if (strcmp(a->bootstrap[i], b->bootstrap[k]) == 0)
+				return a->bootstrap[i];
+	return NULL;
+}
+
+void config_check_ends(struct config *c, const struct link_draft *d,
+		       const struct cluster_config *source, const struct cluster_config *target,
+		       FILE *warnings)
+{
+	const char *address = shared_address(source, target);
+	if (address == NULL)
+		return;
+	if (d->link.policy == POLICY_DEFAULT)
+		fprintf(warnings,
+			"link %s: source and target are one cluster, %s: is that meant?\n",
+			d->link.name, address);
+	else
+		config_fault(
+			c,
+			"link %s: source and target are one cluster, %s, and names are kept: each "
+			"topic would be copied into itself",
+			d->link.name, address);
+}
+
 void config_check_together(const struct link_draft *links, size_t n, FILE *warnings)
 {
 	for (size_t i = 0; i < n; i++) {

@@ -15,6 +15,11 @@ void config_check_cluster(struct config *c, const struct cluster_config *k, FILE
 /* The link by itself; link.source and link.target need not be set yet. */
 void config_check_link(struct config *c, const struct link_draft *d, FILE *warnings);
 
+/* That the two are not one cluster, as far as their addresses tell. */
+void config_check_ends(struct config *c, const struct link_draft *d,
+		       const struct cluster_config *source, const struct cluster_config *target,
+		       FILE *warnings);
+
 /* Links that get in each other's way. */
 void config_check_together(const struct link_draft *links, size_t n, FILE *warnings);
 

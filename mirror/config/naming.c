@@ -119,14 +119,25 @@ bool naming_is_cycle(const struct link_config *link, const char *topic)
 	return false;
 }
 
-const char *naming_original(const struct link_config *link, const char *topic)
+static const char *original_from(const struct link_config *link, const char *cluster,
+				 const char *topic)
 {
 	struct bytes alias;
 	const char *original;
 	return is_prefixed(link, topic) && prefix_of(link->separator, topic, &alias, &original) &&
-			       bytes_eq_str(alias, link->target->name)
+			       bytes_eq_str(alias, cluster)
 		       ? original
 		       : NULL;
+}
+
+const char *naming_original(const struct link_config *link, const char *topic)
+{
+	return original_from(link, link->target->name, topic);
+}
+
+const char *naming_own(const struct link_config *link, const char *topic)
+{
+	return original_from(link, link->source->name, topic);
 }
 
 bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,

@@ -43,6 +43,10 @@ bool naming_is_cycle(const struct link_config *link, const char *topic);
  * "orders"; MirrorCheckpointTask.renameTopicPartition). NULL: it is none. Within `topic`. */
 const char *naming_original(const struct link_config *link, const char *topic);
 
+/* The same for a copy from the link's own source ("east.orders", coming from east), which a source has
+ * that is the target, too. */
+const char *naming_own(const struct link_config *link, const char *topic);
+
 /* All rules together: mirror this source topic? */
 bool naming_should_mirror(const struct link_config *link, const struct topic_filter *f,
 			  const char *topic);

@@ -25,6 +25,28 @@ def test_new_topic_is_found(pair: Pair, topic: Topic) -> None:
         assert assert_same(pair.source, second, pair.target, f"east.{second}", 20) == 300
 
 
+def test_one_cluster_twice(pair: Pair, topic: Topic) -> None:
+    """Both clusters are one, by mistake perhaps: a copy is not copied again, and again."""
+    name = topic()
+    pair.source.create_topic(name)
+    pair.source.produce(name, numbered(100))
+    more = {"west.bootstrap.servers": pair.east.broker(1).address()}
+    pattern = rf"(east\\.)*{name}"
+    with pair.mirror(pattern, "links.east->west.refresh_topics_interval=200", more=more) as mirror:
+        assert_same(pair.source, name, pair.source, f"east.{name}")
+        mirror.wait_log(f"event=same_cluster .*topic=east.{name}")
+        time.sleep(0.5)
+        assert f"east.east.{name}" not in pair.source.topics()
+        mirror.stop()
+    # The copy is there from the start on.
+    with pair.mirror(pattern, "links.east->west.refresh_topics_interval=200", more=more) as mirror:
+        mirror.wait_log(f"event=same_cluster .*topic=east.{name}")
+        mirror.wait_state("ACTIVE", name)
+        time.sleep(0.5)
+    assert f"east.east.{name}" not in pair.source.topics()
+    assert "source and target are one cluster" in mirror.process.log_text()
+
+
 def test_partition_growth(pair: Pair, topic: Topic) -> None:
     """F25: partitions that are added to the source are added to the target and copied."""
     name = topic()

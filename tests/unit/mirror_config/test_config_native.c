@@ -83,6 +83,25 @@ static void the_smallest_file_has_all_defaults(void **state)
 	assert_true(s->read_committed);
 }
 
+static void a_cluster_that_is_its_own_target_is_told(void **state)
+{
+	struct load *l = *state;
+	static const char both[] = "clusters = { east = { bootstrap = \"e1:9092, e2:9092\"; }; "
+				   "west = { bootstrap = \"e3:9092, e2:9092\"; }; };\n";
+	char text[512];
+	snprintf(text, sizeof text, "%s%s", both, LINKS);
+	load_ok(l, text);
+	load_said(l, "link east->west: source and target are one cluster, e2:9092: is that meant?");
+	snprintf(
+		text, sizeof text,
+		"%slinks = ( { source = \"east\"; target = \"west\"; naming = \"identity\"; } );\n",
+		both);
+	load_bad(l, text);
+	load_said(
+		l,
+		"link east->west: source and target are one cluster, e2:9092, and names are kept");
+}
+
 static void tls_and_sasl(void **state)
 {
 	struct load *l = *state;
@@ -361,6 +380,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(the_smallest_file_has_all_defaults),
+		CASE(a_cluster_that_is_its_own_target_is_told),
 		CASE(tls_and_sasl),
 		CASE(clusters_that_no_link_uses_are_left_out),
 		CASE(mistakes_are_told_with_their_place),

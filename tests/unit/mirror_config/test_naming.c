@@ -239,8 +239,14 @@ static void originals(void **state)
 	assert_null(naming_original(&l, "us-west.orders"));
 	/* It came over a third cluster: the target has it under another name, if at all. */
 	assert_null(naming_original(&l, "eu.us-east.orders"));
+	/* One of the link's own, which is there when both clusters are one. */
+	assert_string_equal(naming_own(&l, "us-west.orders"), "orders");
+	assert_string_equal(naming_own(&l, "us-west.us-west.orders"), "us-west.orders");
+	assert_null(naming_own(&l, "us-east.orders"));
+	assert_null(naming_own(&l, "orders"));
 	l = link_of(POLICY_IDENTITY, ".");
 	assert_null(naming_original(&l, "us-east.orders"));
+	assert_null(naming_own(&l, "us-west.orders"));
 }
 
 int main(void)
