@@ -58,6 +58,9 @@ static enum err look_up(const struct partition *p, int64_t timestamp, struct plo
 	case EARLIEST_LOCAL:
 		out->offset = plog_start(p->log);
 		out->leader_epoch = plog_epoch_at(p->log, out->offset);
+		/* Where the next record comes to lie; a leader notes its epoch when it begins. */
+		if (out->leader_epoch < 0 && out->offset == plog_end(p->log))
+			out->leader_epoch = p->leader_epoch;
 		return ERR_OK;
 	case LATEST_TIERED:
 		return ERR_OK;

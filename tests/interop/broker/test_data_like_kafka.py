@@ -161,6 +161,7 @@ def test_fetch(two: Two, topic: Topic) -> None:
         two.ask(FETCH, fetch(topic(), part(0, CurrentLeaderEpoch=epoch)))
         for offset in (5, 10, 20):
             two.ask(FETCH, fetch(topic(), part(offset, LastFetchedEpoch=epoch)), "", (12,))
+    two.ask(FETCH, fetch(topic(), part(0, 1, LastFetchedEpoch=0)), "an empty log", (12,))
     two.ask(FETCH, fetch(topic(), part(0, 1), part(0, 7), part(0, -1)))
     two.ask(FETCH, fetch(topic(), part(0), MaxWaitMs=-1, MinBytes=-1))
     two.ask(FETCH, fetch(topic(), part(0), IsolationLevel=1))
@@ -239,6 +240,7 @@ def test_list_offsets(two: Two, topic: Topic) -> None:
     times = [NOW + n for n in (-1, 0, 5, 10, 40, 41, 100, 101, 200, 201)]
     for at in (-1, -2, -3, -4, -5, -6, 0, 2**63 - 1, *times):
         two.ask(LIST_OFFSETS, offsets(topic(), at), f"{at - NOW}")
+        two.ask(LIST_OFFSETS, offsets(topic(), at, 1), f"{at - NOW} in an empty log")
     for epoch in (0, 1, 99):
         two.ask(LIST_OFFSETS, offsets(topic(), -1, epoch=epoch))
     for name in (*BAD_NAMES, "nope"):
