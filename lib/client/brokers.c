@@ -526,6 +526,8 @@ size_t brokers_ready(const struct brokers *bs, struct errmsg *why)
 	size_t n = set_ready(&bs->known) + set_ready(&bs->seeds);
 	if (n == 0 && why != NULL)
 		*why = bs->reason;
+	if (n == 0 && bs->reason.text[0] == '\0')
+		errmsg_set(why, ERR_CONNECT, "no broker has answered yet");
 	return n;
 }
 

@@ -53,7 +53,8 @@ const struct channel *brokers_any_peek(const struct brokers *bs);
 void brokers_reject(struct brokers *bs, const struct channel *ch, enum err e,
 		    const struct errmsg *why);
 
-/* Ready connections of all kinds. `why` (may be NULL) gets the last reason when there are none. */
+/* Ready connections of all kinds. `why` (may be NULL) gets the last reason when there are none,
+ * or that none has answered yet. */
 size_t brokers_ready(const struct brokers *bs, struct errmsg *why);
 
 /* Monotonic ms since when there is no ready connection; 0 when there is one. */

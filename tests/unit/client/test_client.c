@@ -129,6 +129,8 @@ static void test_bootstrap_all_dead(void **state)
 	struct errmsg why = {0};
 	cluster_client(&t);
 	assert_true(client_down_since(t.client) > 0);
+	assert_int_equal(client_ready(t.client, &why), 0);
+	says(&why, "no broker has answered yet");
 	fate_call(&any, &t, CLIENT_ANY, 0, 0);
 	fate_call(&controller, &t, CLIENT_CONTROLLER, 0, 0);
 	fate_call(&node, &t, 7, 0, 0);
