@@ -146,7 +146,7 @@ def part(offset: int, partition: int = 0, **more: int) -> dict[str, Any]:
 
 
 def fetch(topic: str, *parts: dict[str, Any], **more: Any) -> dict[str, Any]:
-    body = {"MaxWaitMs": 50, "MinBytes": 1, "MaxBytes": 1 << 20, "ForgottenTopicsData": []}
+    body = {"MaxWaitMs": 5, "MinBytes": 1, "MaxBytes": 1 << 20, "ForgottenTopicsData": []}
     topics = [{"Topic": topic, "Partitions": list(parts)}] if parts else []
     return {**body, "Topics": topics, **more}
 
