@@ -190,7 +190,7 @@ static bool is_own_copy(struct topics *t, const struct client_topic *s)
 	    client_topic(t->source, original) == NULL)
 		return false;
 	const struct client_topic *g = client_topic(t->target, s->name);
-	if (g == NULL || uuid_is_zero(&g->id))
+	if (g == NULL || g->error != ERR_OK)
 		return true;
 	if (!uuid_eq(&g->id, &s->id))
 		return false;
