@@ -8,6 +8,8 @@ Each broker has these listeners, all on 127.0.0.1:
     MTLS       the same, and a client certificate is required
     BADNAME    a certificate of the same authority for another host name
     PROXIED    plain, but advertised with the port where a test may start a proxy
+    SASL       plain, and a user of SASL_USERS must log in
+    SASLTLS    the same over TLS
     CONTROLLER
 """
 
@@ -29,8 +31,12 @@ LISTENERS = {
     "MTLS": "SSL",
     "BADNAME": "SSL",
     "PROXIED": "PLAINTEXT",
+    "SASL": "SASL_PLAINTEXT",
+    "SASLTLS": "SASL_SSL",
     "CONTROLLER": "PLAINTEXT",
 }
+# For PLAIN; SCRAM knows whom a test adds.
+SASL_USERS = {"mirror": "canary-0815=, ;"}
 FORMATTED = "bootstrap.checkpoint"
 
 # Everything that makes a small test cluster answer sooner, and one partition where Kafka takes 50.
@@ -96,6 +102,7 @@ class Broker:
             "transaction.state.log.min.isr": "1",
             "min.insync.replicas": "1",
             **self._tls_properties(),
+            **self._sasl_properties(),
             **self.cluster.overrides,
         }
 
@@ -110,11 +117,29 @@ class Broker:
             "ssl.truststore.location": str(authority.cert),
             "ssl.keystore.type": "PEM",
         }
-        for listener, store in (("ssl", good), ("mtls", good), ("badname", other)):
+        stores = {"ssl": good, "mtls": good, "sasltls": good, "badname": other}
+        for listener, store in stores.items():
             props[f"listener.name.{listener}.ssl.keystore.type"] = "PEM"
             props[f"listener.name.{listener}.ssl.keystore.location"] = str(store)
         props["listener.name.mtls.ssl.client.auth"] = "required"
         return props
+
+    def _sasl_properties(self) -> dict[str, str]:
+        security = "org.apache.kafka.common.security"
+        users = " ".join(f'user_{name}="{word}"' for name, word in SASL_USERS.items())
+        jaas = {
+            "plain": f"{security}.plain.PlainLoginModule required {users};",
+            "scram-sha-256": f"{security}.scram.ScramLoginModule required;",
+            "scram-sha-512": f"{security}.scram.ScramLoginModule required;",
+        }
+        return {
+            f"listener.name.{listener}.{key}": value
+            for listener in ("sasl", "sasltls")
+            for key, value in (
+                ("sasl.enabled.mechanisms", ",".join(jaas).upper()),
+                *((f"{name}.sasl.jaas.config", line) for name, line in jaas.items()),
+            )
+        }
 
     def prepare(self) -> None:
         self.folder.mkdir(parents=True)
