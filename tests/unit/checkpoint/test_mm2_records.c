@@ -89,6 +89,14 @@ static void made_fini(struct made *m)
 	buf_fini(&m->value);
 }
 
+/* Key and value are as the line has them. */
+static void check_made(struct made *m, struct line *l)
+{
+	assert_bytes(buf_bytes(&m->key), raw_of(l, 0));
+	assert_bytes(buf_bytes(&m->value), raw_of(l, 1));
+	made_fini(m);
+}
+
 static void check_heartbeat(struct line *l)
 {
 	const struct mm2_heartbeat want = {raw_of(l, 2), raw_of(l, 3), number_of(l, 4)};
@@ -102,9 +110,7 @@ static void check_heartbeat(struct line *l)
 	struct made m;
 	made_init(&m);
 	assert_int_equal(mm2_records_encode_heartbeat(&want, &m.key, &m.value), ERR_OK);
-	assert_bytes(buf_bytes(&m.key), raw_of(l, 0));
-	assert_bytes(buf_bytes(&m.value), raw_of(l, 1));
-	made_fini(&m);
+	check_made(&m, l);
 }
 
 static void check_sync(struct line *l)
@@ -122,9 +128,7 @@ static void check_sync(struct line *l)
 	struct made m;
 	made_init(&m);
 	assert_int_equal(mm2_records_encode_offset_sync(&want, &m.key, &m.value), ERR_OK);
-	assert_bytes(buf_bytes(&m.key), raw_of(l, 0));
-	assert_bytes(buf_bytes(&m.value), raw_of(l, 1));
-	made_fini(&m);
+	check_made(&m, l);
 }
 
 static void check_checkpoint(struct line *l)
@@ -145,9 +149,7 @@ static void check_checkpoint(struct line *l)
 	struct made m;
 	made_init(&m);
 	assert_int_equal(mm2_records_encode_checkpoint(&want, &m.key, &m.value), ERR_OK);
-	assert_bytes(buf_bytes(&m.key), raw_of(l, 0));
-	assert_bytes(buf_bytes(&m.value), raw_of(l, 1));
-	made_fini(&m);
+	check_made(&m, l);
 }
 
 static void test_mm2_classes(void **state)

@@ -65,6 +65,14 @@ static void begin(struct pair *p)
 	p->config.policy = POLICY_IDENTITY;
 }
 
+/* The other link has stored its producer id already. */
+static void begin_with_other_link(struct pair *p)
+{
+	begin(p);
+	model_make(&p->source, TABLES);
+	store_link(p, "", OTHER);
+}
+
 static int64_t wanted;
 
 static bool landed(struct pair *p)
@@ -125,17 +133,14 @@ static void waits_until_the_other_link_has_begun(void **state)
 	pair_wait(&p, at_end, STEP_MS);
 	wanted = 5;
 	assert_true(landed(&p));
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 static void leaves_out_what_the_other_link_wrote(void **state)
 {
 	struct pair p;
 	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
+	begin_with_other_link(&p);
 	model_append(&p.source, "t", 0, 5);
 	model_append_by(&p.source, "t", 0, 7, OTHER);
 	model_append_by(&p.source, "t", 0, 2, LOCAL);
@@ -149,8 +154,7 @@ static void leaves_out_what_the_other_link_wrote(void **state)
 	const struct partition *q = pair_partition(&p);
 	assert_int_equal(q->counters.copy_batches, 2);
 	assert_int_equal(runs_src_end(q->runs), 24);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 /* Answers of ListOffsets about the tables' topic. */
@@ -200,9 +204,7 @@ static void asks_once_about_a_producer(void **state)
 	struct pair p;
 	struct asks s = {.refuse = 3};
 	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
+	begin_with_other_link(&p);
 	model_twist(&p.source, LIST_OFFSETS, count_asks, &s);
 	model_twist(&p.source, WIRE_API_FETCH, count_waiting, &s);
 	for (int i = 0; i < 20; i++)
@@ -217,8 +219,7 @@ static void asks_once_about_a_producer(void **state)
 	wanted = 41;
 	pair_wait(&p, landed, STEP_MS);
 	assert_int_equal(s.n, 4);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 /* The batch was fetched before the table that names its writer was read. */
@@ -237,8 +238,7 @@ static void a_producer_that_was_taken_just_now(void **state)
 	pair_wait(&p, at_end, STEP_MS);
 	assert_int_equal(model_topic(&p.target, "t")->parts[0].end, 2);
 	assert_int_equal(pair_partition(&p)->counters.copy_batches, 1);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 /* A table that was made by other means than by a known producer (a mirror that was taken over):
@@ -248,9 +248,7 @@ static void runs_tell_as_well(void **state)
 	struct pair p;
 	struct asks s = {0};
 	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
+	begin_with_other_link(&p);
 	store_run(&p, 0, 4, OTHER);
 	model_twist(&p.source, LIST_OFFSETS, count_asks, &s);
 	model_append_by(&p.source, "t", 0, 4, LATER); /* in the run */
@@ -258,17 +256,14 @@ static void runs_tell_as_well(void **state)
 	pair_wait(&p, at_end, STEP_MS);
 	assert_int_equal(s.n, 0);
 	assert_int_equal(model_topic(&p.target, "t")->parts[0].end, 0);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 static void writes_among_others(void **state)
 {
 	struct pair p;
 	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
+	begin_with_other_link(&p);
 	model_append(&p.source, "t", 0, 5);
 	/* The target has records of its own before, between and behind. */
 	model_make(&p.target, "t");
@@ -293,8 +288,7 @@ static void writes_among_others(void **state)
 	pair_wait(&p, at_end, STEP_MS);
 	assert_int_equal(pair_partition(&p)->counters.records, 1);
 	assert_int_equal(runs_dst_end(pair_partition(&p)->runs), 26);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 static enum scripted_act count_reads(void *arg, struct scripted_request *q, void *answer)
@@ -339,8 +333,7 @@ static void reads_no_more_of_the_target_than_needed(void **state)
 		pair_wait(&p, landed, STEP_MS);
 		pair_wait(&p, at_end, STEP_MS);
 		assert_int_equal(pair_partition(&p)->counters.records, 1);
-		pair_stop(&p);
-		pair_fini(&p);
+		pair_end(&p);
 	}
 }
 
@@ -367,17 +360,14 @@ static void a_partition_can_be_shared_later(void **state)
 	pair_wait(&p, at_end, STEP_MS);
 	assert_int_equal(model_topic(&p.target, "east.t")->parts[0].end, 11);
 	assert_int_equal(q->counters.records, 8);
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 static void follows_the_tables(void **state)
 {
 	struct pair p;
 	(void)state;
-	begin(&p);
-	model_make(&p.source, TABLES);
-	store_link(&p, "", OTHER);
+	begin_with_other_link(&p);
 	pair_start(&p);
 	pair_wait(&p, at_end, STEP_MS);
 	assert_null(reverse_entry(p.link->reverse, "t", 0));
@@ -395,8 +385,7 @@ static void follows_the_tables(void **state)
 	assert_true(reverse_wrote(p.link->reverse, OTHER));
 	assert_false(reverse_wrote(p.link->reverse, LATER));
 	assert_false(reverse_wrote(p.link->reverse, -1));
-	pair_stop(&p);
-	pair_fini(&p);
+	pair_end(&p);
 }
 
 static void id_sets(void **state)
