@@ -149,6 +149,8 @@ static void put_clusters(const struct status_source *s, struct buf *out)
 
 /* ---- partitions ---- */
 
+/* What is looked for first is on the left: a telephone shows no more, and the page comes anew
+ * before anybody has scrolled. */
 static void put_partition(struct buf *out, const struct topic_entry *t, const struct partition *p,
 			  int64_t wall)
 {
@@ -163,11 +165,11 @@ static void put_partition(struct buf *out, const struct topic_entry *t, const st
 		buf_put_str(out, "</small>");
 	}
 	buf_put_str(out, "</td>");
+	put_number(out, partition_lag_records(p));
+	buf_printf(out, "<td class=n>%.1f</td>", partition_lag_seconds(p, wall));
 	put_number(out, p->src_acked);
 	put_number(out, p->source_hw);
 	put_number(out, p->dst_acked);
-	put_number(out, partition_lag_records(p));
-	buf_printf(out, "<td class=n>%.1f</td>", partition_lag_seconds(p, wall));
 	put_number(out, (int64_t)p->counters.records);
 	buf_put_str(out, "</tr>\n");
 }
@@ -238,11 +240,12 @@ static void put_groups(struct buf *out, const struct link *k, int64_t wall)
 	struct groups_sums s;
 	if (!groups_sum(k->groups, &s) || s.groups == 0)
 		return;
-	buf_printf(out,
-		   "<p><a href=/v1/groups>%zu consumer groups</a>, %zu positions, %zu of them not "
-		   "on the target as they should be, %zu not known; if they moved now: %" PRId64
-		   " records lost, %" PRId64 " repeated, %" PRId64 " passed over",
-		   s.groups, s.positions, s.waiting, s.unknown, s.lost, s.repeated, s.skipped);
+	buf_printf(
+		out,
+		"<p><a href=/v1/groups>Consumer groups</a>: %zu; positions: %zu, %zu of them not "
+		"on the target as they should be, %zu not known; if they moved now: %" PRId64
+		" records lost, %" PRId64 " repeated, %" PRId64 " passed over",
+		s.groups, s.positions, s.waiting, s.unknown, s.lost, s.repeated, s.skipped);
 	if (s.done_ms > 0) {
 		buf_put_str(out, "; looked at ");
 		put_age(out, wall - s.done_ms);
@@ -266,11 +269,11 @@ static void put_link(struct buf *out, const struct link *k, int64_t wall)
 	if (n == 0)
 		buf_put_str(out, "<p>No topics yet.</p>\n");
 	else
-		buf_put_str(out, "<div class=scroll><table><tr><th>Topic at the target</th>"
-				 "<th class=n>Partition</th><th>State</th>"
+		buf_put_str(out, "<div class=scroll><table><tr><th>Target topic</th>"
+				 "<th class=n>Part</th><th>State</th>"
+				 "<th class=n>Lag</th><th class=n>Lag, s</th>"
 				 "<th class=n>Source position</th><th class=n>Source end</th>"
-				 "<th class=n>Target position</th><th class=n>Lag, records</th>"
-				 "<th class=n>Lag, s</th><th class=n>Copied</th></tr>\n");
+				 "<th class=n>Target position</th><th class=n>Copied</th></tr>\n");
 	size_t more = put_partitions(out, topics, n, true, &room, wall);
 	more += put_partitions(out, topics, n, false, &room, wall);
 	if (n > 0)
