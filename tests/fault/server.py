@@ -82,18 +82,21 @@ class Server:
     def thaw(self) -> None:
         self.process.signal(signal.SIGCONT)
 
-    def cpu_s(self, over_s: float) -> float:
-        """CPU-seconds that its threads use from now on for so long, to the nanosecond: ticks of
-        10 ms are too coarse for a broker that idles."""
-
-        def used_ns() -> int:
-            tasks = Path(f"/proc/{self.process.pid}/task")
-            stats = [task / "schedstat" for task in tasks.iterdir()]
-            return sum(int(stat.read_text(encoding="ascii").split()[0]) for stat in stats)
-
-        before = used_ns()
+    def spent(self, over_s: float) -> tuple[float, int]:
+        """What its threads spend from now on for so long: CPU-seconds, to the nanosecond (ticks of
+        10 ms are too coarse for a broker that idles), and how often one of them woke up."""
+        before = self._spent()
         time.sleep(over_s)
-        return (used_ns() - before) / 1e9
+        cpu_ns, wakes = (now - then for now, then in zip(self._spent(), before, strict=True))
+        return cpu_ns / 1e9, wakes
+
+    def _spent(self) -> tuple[int, int]:
+        cpu_ns = wakes = 0
+        for task in Path(f"/proc/{self.process.pid}/task").iterdir():
+            cpu_ns += int((task / "schedstat").read_text(encoding="ascii").split()[0])
+            status = (task / "status").read_text(encoding="ascii", errors="replace")
+            wakes += int(status.split("\nvoluntary_ctxt_switches:")[1].split()[0])
+        return cpu_ns, wakes
 
     def memory(self) -> int:
         """Private memory now, bytes: what mapped files take does not count."""

@@ -19,7 +19,8 @@ from server import Server
 WHERE = ("t", 0)
 MIB = 1 << 20
 HEALTHY_S = 1.0  # for one request of a client that does nothing wrong
-IDLE_CPU_S = 3e-6  # a second, for a connection that says nothing; some 0.5e-6 are used
+IDLE_CPU_S = 10e-6  # a second, for a connection that says nothing; some 0.5e-6 are used
+IDLE_WAKES = 100  # a second, however many connections there are; some 10 are needed
 APIS = {"ClientSoftwareName": "t", "ClientSoftwareVersion": "1"}
 
 
@@ -102,10 +103,14 @@ def test_five_thousand_idle_connections(new_server: NewServer) -> None:
             for sock in conns[1::2]:
                 assert sock.recv(1), "closed for no reason"
             healthy.work(50)
-            # Each window holds all that is done once a second; the quietest one, what others on
-            # the machine do to the clock least.
-            each = min(server.cpu_s(over_s=1) / count for _ in range(2))
-            assert each < IDLE_CPU_S, f"{each * 1e6:.1f} µs a second for an idle connection"
+            # Each look is long enough for all that is done once a second. Where others use up the
+            # machine its clock charges what they took to whoever runs: one quiet look will do.
+            for _ in range(5):
+                cpu_s, wakes = server.spent(over_s=1)
+                assert wakes < IDLE_WAKES, f"{wakes} wake-ups in a second"
+                if cpu_s < IDLE_CPU_S * count:
+                    break
+            assert cpu_s < IDLE_CPU_S * count, f"{cpu_s:.3f} s of CPU in a second"
             healthy.work()
             with open(f"/proc/{server.process.pid}/status", encoding="ascii") as status:
                 assert "VmRSS" in status.read()
