@@ -495,7 +495,8 @@ enum err producers_encode(const struct producers *p, struct buf *out)
 static enum err snapshot_add(struct producers *p, const struct producer_snapshot_producer_entry *s)
 {
 	if (s->producer_id < 0 || s->epoch < -1 || s->last_sequence < -1 || s->last_offset < -1 ||
-	    s->offset_delta < 0 || s->offset_delta > s->last_offset + 1)
+	    s->last_offset == INT64_MAX || s->offset_delta < 0 ||
+	    s->offset_delta > s->last_offset + 1)
 		return ERR_MALFORMED;
 	if (reserve(p, s->producer_id) != ERR_OK)
 		return ERR_NOMEM;

@@ -354,6 +354,12 @@ static void test_hostile_snapshots(void **state)
 	reseal(&b);
 	assert_int_not_equal(producers_decode(r.p, buf_bytes(&b), &why), ERR_OK);
 	be32_put(b.p + 6, 1);
+	uint8_t offset[8];
+	memcpy(offset, b.p + 24, 8);
+	be64_put(b.p + 24, INT64_MAX); /* no log has a record there */
+	reseal(&b);
+	assert_int_equal(producers_decode(r.p, buf_bytes(&b), &why), ERR_MALFORMED);
+	memcpy(b.p + 24, offset, 8);
 	static const size_t at[] = {10, 20, 24, 32}; /* id, sequence, offset, delta */
 	for (size_t i = 0; i < sizeof at / sizeof *at; i++) {
 		uint8_t kept[8];
