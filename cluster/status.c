@@ -137,8 +137,7 @@ static void reply_page(struct http_request *req, const char *type, struct buf *p
 	if (page->err == ERR_OK)
 		http_reply(req, 200, type, buf_bytes(page));
 	else
-		http_reply(req, 500, "text/plain",
-			   bytes_str("the page does not fit into memory\n"));
+		http_reply_text(req, 500, "the page does not fit into memory\n");
 	buf_fini(page);
 }
 
@@ -148,7 +147,7 @@ static void on_metrics(void *arg, struct http_request *req)
 	struct buf page;
 	struct metrics m;
 	if (s->stopping) {
-		http_reply(req, 503, "text/plain", bytes_str("stopping\n"));
+		http_reply_text(req, 503, "stopping\n");
 		return;
 	}
 	buf_init(&page, PAGE_MAX);
@@ -165,7 +164,7 @@ static void on_groups(void *arg, struct http_request *req)
 	struct status *s = arg;
 	struct buf page;
 	if (s->stopping) {
-		http_reply(req, 503, "text/plain", bytes_str("stopping\n"));
+		http_reply_text(req, 503, "stopping\n");
 		return;
 	}
 	buf_init(&page, PAGE_MAX);
@@ -177,7 +176,7 @@ static void on_groups(void *arg, struct http_request *req)
 static void on_livez(void *arg, struct http_request *req)
 {
 	(void)arg;
-	http_reply(req, 200, "text/plain", bytes_str("ok\n"));
+	http_reply_text(req, 200, "ok\n");
 }
 
 /* Logs that take no records, and partitions whose log is not open. */
@@ -198,17 +197,17 @@ static void on_readyz(void *arg, struct http_request *req)
 	struct status *s = arg;
 	char text[96];
 	if (s->stopping) {
-		http_reply(req, 503, "text/plain", bytes_str("stopping\n"));
+		http_reply_text(req, 503, "stopping\n");
 		return;
 	}
 	if (!groups_ready(broker_groups(s->broker))) {
-		http_reply(req, 503, "text/plain", bytes_str("committed offsets are being read\n"));
+		http_reply_text(req, 503, "committed offsets are being read\n");
 		return;
 	}
 	size_t bad = unhealthy(s);
 	snprintf(text, sizeof text,
 		 bad == 0 ? "ok\n" : "%zu partitions take no records (disk); see the log\n", bad);
-	http_reply(req, bad == 0 ? 200 : 503, "text/plain", bytes_str(text));
+	http_reply_text(req, bad == 0 ? 200 : 503, text);
 }
 
 static enum err add_routes(struct status *s)

@@ -65,7 +65,7 @@ static void reply_page(struct http_request *req, const char *type, struct buf *p
 		http_reply_take(req, 200, type, page);
 		return;
 	}
-	http_reply(req, 500, "text/plain", bytes_str("the page does not fit into memory\n"));
+	http_reply_text(req, 500, "the page does not fit into memory\n");
 	buf_fini(page);
 }
 
@@ -91,11 +91,9 @@ static void on_links(void *arg, struct http_request *req)
 	bool good = http_request_only(req, names, 2) &&
 		    (topics == NULL || strcmp(topics, "no") == 0 || strcmp(topics, "yes") == 0);
 	if (!good || !known) {
-		http_reply(
-			req, known ? 400 : 404, "text/plain",
-			bytes_str(
+		http_reply_text(req, known ? 400 : 404,
 				known ? "Only the parameter link, and topics=no, are known here.\n"
-				      : "There is no such link; /v1/links has them all.\n"));
+				      : "There is no such link; /v1/links has them all.\n");
 		return;
 	}
 	buf_init(&page, PAGE_BYTES);
@@ -121,7 +119,7 @@ static void on_css(void *arg, struct http_request *req)
 static void on_livez(void *arg, struct http_request *req)
 {
 	(void)arg;
-	http_reply(req, 200, "text/plain", bytes_str("ok\n"));
+	http_reply_text(req, 200, "ok\n");
 }
 
 static void on_readyz(void *arg, struct http_request *req)

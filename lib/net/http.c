@@ -182,6 +182,11 @@ void http_reply(struct http_request *req, int status, const char *type, struct b
 	http_answer(req, status, type, body, NULL);
 }
 
+void http_reply_text(struct http_request *req, int status, const char *text)
+{
+	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
+}
+
 void http_reply_take(struct http_request *req, int status, const char *type, struct buf *body)
 {
 	http_answer(req, status, type, buf_bytes(body), body);
@@ -222,7 +227,7 @@ static void http_dispatch(const struct http_server *s, struct http_request *req,
 	else if (v.status == 404)
 		http_reply_not_found(s, req);
 	else
-		http_reply(req, v.status, "text/plain; charset=utf-8", bytes_str(v.text));
+		http_reply_text(req, v.status, v.text);
 }
 
 /* Answer the request at the start of the input, if it is whole. */

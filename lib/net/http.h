@@ -67,6 +67,8 @@ bool http_request_only(struct http_request *req, const char *const *names, size_
 /* `status` 200..599; `type` such as "application/json". The body is copied; HEAD gets its length
  * only. */
 void http_reply(struct http_request *req, int status, const char *type, struct bytes body);
+/* The same with text for people. */
+void http_reply_text(struct http_request *req, int status, const char *text);
 
 /* The same for a body that may be large: it is taken over, not copied, and `body` is empty then. */
 void http_reply_take(struct http_request *req, int status, const char *type, struct buf *body);

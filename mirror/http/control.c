@@ -7,11 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void reply_text(struct http_request *req, int status, const char *text)
-{
-	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
-}
-
 static struct link *find_link(const struct control *c, const char *name)
 {
 	for (size_t i = 0; name != NULL && i < c->links_n; i++)
@@ -34,29 +29,30 @@ static void act(const struct control *c, struct http_request *req, bool pause)
 	static const char *const names[] = {"topic", "partition"};
 	struct link *k = find_link(c, http_request_name(req));
 	if (k == NULL) {
-		reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
+		http_reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
 		return;
 	}
 	if (!http_request_only(req, names, sizeof names / sizeof *names)) {
-		reply_text(req, 400, "Only the parameters topic and partition are known here.\n");
+		http_reply_text(req, 400,
+				"Only the parameters topic and partition are known here.\n");
 		return;
 	}
 	const char *topic = http_request_query(req, "topic");
 	const char *partition = http_request_query(req, "partition");
 	int32_t index = partition == NULL ? -1 : partition_number(partition);
 	if (partition != NULL && (index < 0 || topic == NULL)) {
-		reply_text(req, 400, "partition is a number, and needs a topic beside it.\n");
+		http_reply_text(req, 400, "partition is a number, and needs a topic beside it.\n");
 		return;
 	}
 	if (*c->stopping) {
-		reply_text(req, 503, "The mirror is stopping.\n");
+		http_reply_text(req, 503, "The mirror is stopping.\n");
 		return;
 	}
 	size_t n = 0;
 	if (link_hold(k, topic, index, pause ? "paused by an operator" : NULL, &n) != ERR_OK) {
-		reply_text(req, 404,
-			   "The link has no such topic or partition; /v1/links has them "
-			   "all.\n");
+		http_reply_text(req, 404,
+				"The link has no such topic or partition; /v1/links has them "
+				"all.\n");
 		return;
 	}
 	char text[64];

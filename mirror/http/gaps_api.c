@@ -35,17 +35,12 @@ static json_t *link_json(const struct link *k, const char *topic)
 			 (int)gaps_more(k->gaps), "gaps", list);
 }
 
-static void reply_text(struct http_request *req, int status, const char *text)
-{
-	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
-}
-
 static void on_gaps(void *arg, struct http_request *req)
 {
 	static const char *const names[] = {"link", "topic"};
 	const struct gaps_api *a = arg;
 	if (!http_request_only(req, names, sizeof names / sizeof *names)) {
-		reply_text(req, 400, "Only the parameters link and topic are known here.\n");
+		http_reply_text(req, 400, "Only the parameters link and topic are known here.\n");
 		return;
 	}
 	const char *only = http_request_query(req, "link");
@@ -60,7 +55,7 @@ static void on_gaps(void *arg, struct http_request *req)
 	}
 	if (!known) {
 		json_decref(links);
-		reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
+		http_reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
 		return;
 	}
 	json_t *root = json_pack("{s:o}", "links", links);
@@ -71,7 +66,8 @@ static void on_gaps(void *arg, struct http_request *req)
 	if (page.err == ERR_OK)
 		http_reply(req, 200, "application/json", buf_bytes(&page));
 	else
-		reply_text(req, 500, "The gap records do not fit into memory; ask with topic=.\n");
+		http_reply_text(req, 500,
+				"The gap records do not fit into memory; ask with topic=.\n");
 	buf_fini(&page);
 }
 

@@ -14,11 +14,6 @@ enum {
 	POSITIONS_PAGE_BYTES = 16 << 20,
 };
 
-static void reply_text(struct http_request *req, int status, const char *text)
-{
-	http_reply(req, status, "text/plain; charset=utf-8", bytes_str(text));
-}
-
 static void put(const struct status_source *s, const char *link, const char *group, bool positions,
 		struct buf *page)
 {
@@ -53,16 +48,16 @@ static void on_groups(void *arg, struct http_request *req)
 	const char *link = http_request_query(req, "link");
 	const char *positions = http_request_query(req, "positions");
 	if (!http_request_only(req, names, sizeof names / sizeof *names)) {
-		reply_text(req, 400,
-			   "Only the parameters link, group and positions are known here.\n");
+		http_reply_text(req, 400,
+				"Only the parameters link, group and positions are known here.\n");
 		return;
 	}
 	if (positions != NULL && strcmp(positions, "yes") != 0 && strcmp(positions, "no") != 0) {
-		reply_text(req, 400, "positions is yes or no.\n");
+		http_reply_text(req, 400, "positions is yes or no.\n");
 		return;
 	}
 	if (link != NULL && !known_link(s, link)) {
-		reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
+		http_reply_text(req, 404, "There is no such link; /v1/links has them all.\n");
 		return;
 	}
 	struct buf page;
@@ -72,9 +67,10 @@ static void on_groups(void *arg, struct http_request *req)
 	if (page.err == ERR_OK)
 		http_reply_take(req, 200, "application/json", &page);
 	else
-		reply_text(req, 500,
-			   "The groups do not fit into memory; ask with positions=no, or for one "
-			   "group.\n");
+		http_reply_text(
+			req, 500,
+			"The groups do not fit into memory; ask with positions=no, or for one "
+			"group.\n");
 	buf_fini(&page);
 }
 

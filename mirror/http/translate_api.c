@@ -269,7 +269,7 @@ static void answer(struct http_request *req, const struct slot *slot, const stru
 	if (page.err == ERR_OK)
 		http_reply(req, 200, "application/json", buf_bytes(&page));
 	else
-		http_reply(req, 500, "text/plain", bytes_str("out of memory\n"));
+		http_reply_text(req, 500, "out of memory\n");
 	buf_fini(&page);
 }
 
