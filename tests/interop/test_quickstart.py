@@ -30,7 +30,9 @@ def _place(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(name="demo")
 def _demo(place: dict[str, str], tmp_path: Path) -> Iterator[Process]:
-    process = Process([str(SCRIPT)], tmp_path / "quickstart.log", env=place)
+    # A shell cannot trap what was ignored when it began, as Ctrl-C is for jobs in the background.
+    command = ["env", "--default-signal=INT", str(SCRIPT)]
+    process = Process(command, tmp_path / "quickstart.log", env=place)
     process.start()
     yield process
     if process.running():
