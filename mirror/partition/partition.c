@@ -345,8 +345,20 @@ void partition_on_producer(struct partition *p, enum err e, const struct errmsg 
 	partition_begin_copy(p, p->src_next, p->dst_next);
 }
 
+/* A topic that was made again looks like one that lost records until its new id is known. */
+static bool was_taken_for_a_loss(const struct partition *p)
+{
+	return p->phase == PHASE_STOPPED && !p->held && partition_other_source(p) &&
+	       (p->state == STATE_SOURCE_TRUNCATED || p->state == STATE_DATA_LOSS);
+}
+
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id)
 {
+	if (exists && was_taken_for_a_loss(p)) {
+		partition_set_state(p, STATE_STARTING, "the source topic was made again");
+		partition_probe(p);
+		return;
+	}
 	if (p->phase == PHASE_IDLE || p->phase == PHASE_STOPPED)
 		return;
 	if (!exists) {

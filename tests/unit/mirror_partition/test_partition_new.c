@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A partition of a topic that was just made: its leader may be named before it knows of it. */
+/* A partition of a topic that was just made: its leader may be named before it knows of it. And of
+ * one that was made again: its log may be seen before its new id. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -135,12 +136,67 @@ static void test_other_errors_are_faults(void **state)
 	partition_free(h.p);
 }
 
+/* One whose table says that 100 records of the topic with id 1 were copied. */
+static void begin_stored(struct host *h)
+{
+	*h = (struct host){.retry_ms = -1};
+	h->env = (struct partition_env){
+		.source_topic = "t",
+		.target_topic = "east.t",
+		.source_id = {{1}},
+		.clock = clock_system(),
+		.host = &calls,
+		.host_ctx = h,
+	};
+	struct partition_stored stored = {
+		.runs = runs_new(4096),
+		.topic_id = {{1}},
+		.leader_epoch = -1,
+		.producer_id = 7,
+		.src_end = 100,
+		.dst_end = 100,
+	};
+	assert_non_null(stored.runs);
+	assert_int_equal(runs_append(stored.runs, 0, 0, 100), ERR_OK);
+	h->p = partition_new(&h->env, 0, 4096);
+	assert_non_null(h->p);
+	partition_start(h->p, &stored, 1, 0);
+}
+
+static void test_made_again_before_its_id_is_known(void **state)
+{
+	(void)state;
+	const struct probe_result shorter = {.source_end = 20, .target_end = 100, .epoch_end = -1};
+	const struct probe_result later = {
+		.source_start = 150, .source_end = 200, .target_end = 100, .epoch_end = -1};
+	const struct probe_result *seen[] = {&shorter, &later};
+	const enum mirror_state taken_for[] = {STATE_SOURCE_TRUNCATED, STATE_DATA_LOSS};
+	for (size_t i = 0; i < 2; i++) {
+		struct host h;
+		begin_stored(&h);
+		partition_on_probe(h.p, seen[i]);
+		assert_int_equal(h.p->state, taken_for[i]);
+		assert_int_equal(h.p->phase, PHASE_STOPPED);
+		partition_on_source_topic(h.p, true, &h.env.source_id);
+		assert_int_equal(h.probes, 1); /* nothing new */
+		h.env.source_id = (struct uuid){{2}};
+		partition_on_source_topic(h.p, true, &h.env.source_id);
+		assert_int_equal(h.probes, 2);
+		partition_on_probe(h.p, seen[i]);
+		assert_int_equal(h.p->state, STATE_TOPIC_RECREATED);
+		partition_on_source_topic(h.p, true, &h.env.source_id);
+		assert_int_equal(h.probes, 2);
+		partition_free(h.p);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_leader_that_is_coming),
 		cmocka_unit_test(test_leader_that_does_not_come),
 		cmocka_unit_test(test_other_errors_are_faults),
+		cmocka_unit_test(test_made_again_before_its_id_is_known),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
