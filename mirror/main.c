@@ -78,16 +78,16 @@ static int take_option(struct arguments *a, int opt)
 			return program_bad_usage(&program, "give one of --mm2 and --config, once");
 		a->source.file = optarg;
 		a->source.mm2 = opt == OPT_MM2;
-		return -1;
+		return PROGRAM_GO_ON;
 	case OPT_CLUSTERS:
 		return take_target(a, optarg);
 	case OPT_TAKE_OVER:
 		if (a->source.take_over == TAKE_OVER_NO)
 			a->source.take_over = TAKE_OVER_POSITIONS;
-		return -1;
+		return PROGRAM_GO_ON;
 	case OPT_RECOVER_RUNS:
 		a->source.take_over = TAKE_OVER_RUNS;
-		return -1;
+		return PROGRAM_GO_ON;
 	default:
 		return program_take_option(&program, &a->common, opt);
 	}

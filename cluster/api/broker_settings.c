@@ -225,9 +225,10 @@ static void show_protocol(struct buf *b, const struct listener_config *c)
 static void put_fixed(struct list *l)
 {
 	const struct broker_config *c = broker_config(l->b);
-	char id[16];
+	char id[16], fetch_max[16];
 
 	snprintf(id, sizeof id, "%" PRId32, c->node_id);
+	snprintf(fetch_max, sizeof fetch_max, "%d", FETCH_MAX_BYTES);
 	const struct broker_setting fixed[FIXED_N] = {
 		{.name = "default.replication.factor",
 		 .value = "1",
@@ -255,7 +256,7 @@ static void put_fixed(struct list *l)
 		 .source = CONFIG_SOURCE_STATIC,
 		 .doc = "What this process does in the cluster: everything."},
 		{.name = "fetch.max.bytes",
-		 .value = "57671680", /* ANSWER_BYTES_MAX in fetch.c */
+		 .value = copy(l, bytes_str(fetch_max)),
 		 .type = CONFIG_TYPE_INT,
 		 .source = CONFIG_SOURCE_DEFAULT,
 		 .doc = "Most bytes of records in the answer to one fetch."},

@@ -10,6 +10,9 @@
 #include "cluster/api/config_answer.h"
 #include "lib/base/arena.h"
 
+/* fetch.max.bytes, which cannot be set: records in the answer to one Fetch. */
+enum { FETCH_MAX_BYTES = 55 << 20 };
+
 struct broker_setting {
 	const char *name;
 	const char *value; /* NULL: not set */

@@ -15,6 +15,7 @@
  */
 #include "cluster/api.h"
 #include "cluster/api/access.h"
+#include "cluster/api/broker_settings.h"
 #include "cluster/api/repeats.h"
 #include "cluster/deadline.h"
 #include "cluster/fetch_sessions.h"
@@ -25,8 +26,7 @@ enum {
 	REPLICA_STATE_FROM = 15,
 	LEADER_HINTS_FROM = 16, /* KIP-951 */
 	READ_COMMITTED = 1,
-	ANSWER_BYTES_MAX = 55 << 20, /* fetch.max.bytes */
-	ESTIMATE_SLACK = 64 << 10,   /* by which plog_bytes_from may be too large */
+	ESTIMATE_SLACK = 64 << 10, /* by which plog_bytes_from may be too large */
 };
 
 struct fetch;
@@ -542,7 +542,7 @@ void api_fetch(struct request *r)
 	}
 	f->r = r;
 	f->in = r->msg;
-	f->max_bytes = f->in->max_bytes < ANSWER_BYTES_MAX ? f->in->max_bytes : ANSWER_BYTES_MAX;
+	f->max_bytes = f->in->max_bytes < FETCH_MAX_BYTES ? f->in->max_bytes : FETCH_MAX_BYTES;
 	f->min_bytes = f->in->min_bytes < f->max_bytes ? f->in->min_bytes : f->max_bytes;
 	fetch_sessions_begin(broker_fetch_sessions(r->broker), f->in, r->version, &f->context);
 	if (f->context.kind == FETCH_REFUSED) {

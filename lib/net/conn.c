@@ -152,9 +152,8 @@ static enum err io_reason(const struct conn *c, enum sock_io io, struct errmsg *
 	if (c->tls != NULL)
 		return tls_stream_why(c->tls, why);
 	/* What a TLS listener does with a plaintext client; rpc.c asks whether the settings fit. */
-	if (c->client && c->bytes_in == 0 && (io == SOCK_EOF || sock_peer_left(saved)))
-		return errmsg_set(why, ERR_CLOSED, "closed by the peer");
-	if (io == SOCK_EOF && framer_at_boundary(&c->framer))
+	bool unheard = c->client && c->bytes_in == 0 && (io == SOCK_EOF || sock_peer_left(saved));
+	if (unheard || (io == SOCK_EOF && framer_at_boundary(&c->framer)))
 		return errmsg_set(why, ERR_CLOSED, "closed by the peer");
 	if (io == SOCK_EOF)
 		return errmsg_set(why, ERR_CLOSED, "closed by the peer in the middle of a frame");

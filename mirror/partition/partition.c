@@ -244,6 +244,12 @@ void partition_probe(struct partition *p)
 	p->env->host->probe(p->env->host_ctx, p, p->last_epoch);
 }
 
+void partition_look_again(struct partition *p, const char *why)
+{
+	partition_set_state(p, STATE_STARTING, why);
+	partition_probe(p);
+}
+
 void partition_pause(struct partition *p, const char *why)
 {
 	p->held = true;
@@ -355,8 +361,7 @@ static bool was_taken_for_a_loss(const struct partition *p)
 void partition_on_source_topic(struct partition *p, bool exists, const struct uuid *id)
 {
 	if (exists && was_taken_for_a_loss(p)) {
-		partition_set_state(p, STATE_STARTING, "the source topic was made again");
-		partition_probe(p);
+		partition_look_again(p, "the source topic was made again");
 		return;
 	}
 	if (p->phase == PHASE_IDLE || p->phase == PHASE_STOPPED)
@@ -405,8 +410,7 @@ void partition_on_target_topic(struct partition *p)
 	if (p->phase == PHASE_COPY || p->phase == PHASE_TAKEOVER) {
 		partition_reprobe(p, ERR_KAFKA_UNKNOWN_TOPIC_ID);
 	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
-		partition_set_state(p, STATE_STARTING, "the target topic was made again");
-		partition_probe(p);
+		partition_look_again(p, "the target topic was made again");
 	}
 }
 

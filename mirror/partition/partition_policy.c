@@ -127,8 +127,7 @@ void partition_on_recorded(struct partition *p, enum err e, const struct errmsg 
 		partition_policy_parted(p);
 		return;
 	}
-	partition_set_state(p, STATE_STARTING, "the gap is recorded");
-	partition_probe(p);
+	partition_look_again(p, "the gap is recorded");
 }
 
 void partition_on_policy(struct partition *p)
@@ -139,8 +138,7 @@ void partition_on_policy(struct partition *p)
 		/* Ours may have landed behind theirs, and a probe would find nothing wrong. */
 		partition_policy_foreign(p);
 	} else if (p->phase == PHASE_STOPPED && mirror_state_needs_person(p->state)) {
-		partition_set_state(p, STATE_STARTING, "the policy changed");
-		partition_probe(p);
+		partition_look_again(p, "the policy changed");
 	} else if (p->phase == PHASE_WAIT) {
 		p->env->host->retry_in(p->env->host_ctx, p, 0);
 	}
@@ -324,8 +322,7 @@ void partition_policy_compared(struct partition *p, bool equal)
 	p->dst_acked = r.dst_end;
 	p->stored_once = false;
 	p->last_epoch = -1;
-	partition_set_state(p, STATE_STARTING, "the target holds a copy of the new topic already");
-	partition_probe(p);
+	partition_look_again(p, "the target holds a copy of the new topic already");
 }
 
 /* The new topic is copied from its start, behind what the target holds of the old one. A new
@@ -488,8 +485,7 @@ static void cut_at_parting(struct partition *p)
 	p->parting_end = -1;
 	moved(p);
 	p->last_epoch = e == ERR_OK ? epoch : -1;
-	partition_set_state(p, STATE_STARTING, "the gap is recorded");
-	partition_probe(p);
+	partition_look_again(p, "the gap is recorded");
 }
 
 /*

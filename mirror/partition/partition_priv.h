@@ -26,6 +26,9 @@ void partition_set_state(struct partition *p, enum mirror_state to, const char *
 /* Ask for a probe. */
 void partition_probe(struct partition *p);
 
+/* The same, and STARTING because of `why`. */
+void partition_look_again(struct partition *p, const char *why);
+
 /* Everything is known: the next record to copy is `src`, it will land at `dst`. Stores the position
  * first if need be, then copies. */
 void partition_begin_copy(struct partition *p, int64_t src, int64_t dst);

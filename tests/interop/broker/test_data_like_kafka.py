@@ -81,10 +81,10 @@ BATCHES = {
     "control": batch(bits=32),
     "unused bit": batch(bits=128),
     "epoch 5": batch(epoch=5),
-    "too new": batch(first=NOW + 3 * HOUR, most=NOW + 3 * HOUR),
-    "said to be too new": batch(most=NOW + 30 * HOUR),
+    "too new": batch(first_time=NOW + 3 * HOUR, max_time=NOW + 3 * HOUR),
+    "said to be too new": batch(max_time=NOW + 30 * HOUR),
     "is too new": batch(record(0), record(1, time_delta=30 * HOUR)),
-    "no time": batch(first=-1, most=-1),
+    "no time": batch(first_time=-1, max_time=-1),
     "bytes behind the records": batch(record(0) + b"xx"),
     "half a record": batch(record(0)[:-1]),
     "no sequence": batch(producer=77, producer_epoch=0),
@@ -112,7 +112,7 @@ def test_produce(two: Two, topic: Topic) -> None:
     for data in (batch(), batch(keyed, record(1)), batch(keyed), batch(record(0, b""))):
         two.ask(PRODUCE, produce(topic("c"), (0, data)))
     create(two, topic("l"), message_timestamp_type="LogAppendTime")
-    two.ask(PRODUCE, produce(topic("l"), (0, batch(first=5, most=5))))
+    two.ask(PRODUCE, produce(topic("l"), (0, batch(first_time=5, max_time=5))))
     create(two, topic("m"), message_timestamp_before_max_ms="60000", min_insync_replicas="2")
     two.ask(PRODUCE, produce(topic("m"), (0, batch(record(0), record(1)))))
 
@@ -236,7 +236,7 @@ def test_list_offsets(two: Two, topic: Topic) -> None:
     create(two, topic(), 2)
     for deltas in ((0, 10, 20, 30, 40), (100, 20, 200), (60, 200, 200)):
         recs = [record(i, time_delta=delta) for i, delta in enumerate(deltas)]
-        two.ask(PRODUCE, produce(topic(), (0, batch(*recs, most=NOW + max(deltas)))), "", (9,))
+        two.ask(PRODUCE, produce(topic(), (0, batch(*recs, max_time=NOW + max(deltas)))), "", (9,))
     times = [NOW + n for n in (-1, 0, 5, 10, 40, 41, 100, 101, 200, 201)]
     for at in (-1, -2, -3, -4, -5, -6, 0, 2**63 - 1, *times):
         two.ask(LIST_OFFSETS, offsets(topic(), at), f"{at - NOW}")

@@ -4,11 +4,10 @@
 Ids that each broker makes itself become names, in the order in which they come up.
 """
 
-import struct
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from harness.batch import crc32c
+from harness.batch import sealed
 from harness.process import wait_for
 from harness.wire import Message, varint
 
@@ -120,12 +119,6 @@ def create(two: Two, topic: str, partitions: int = 1, **configs: str) -> None:
 
 # -- records to send
 
-HEAD = struct.Struct(">qiibIhiqqqhii")
-NAMES = (
-    "base size epoch magic crc bits last first most producer producer_epoch sequence count"
-).split()
-
-
 def record(delta: int, key: bytes | None = None, value: bytes = b"v", time_delta: int = 0) -> bytes:
     body = b"\0" + varint(time_delta) + varint(delta)
     body += varint(-1) if key is None else varint(len(key)) + key
@@ -137,11 +130,8 @@ def batch(*recs: bytes, **fields: int) -> bytes:
     """A batch of those records, or of one. The head has `fields`, right or wrong, and a right CRC."""
     payload = b"".join(recs) or record(0)
     n = max(len(recs), 1)
-    head = dict(zip(NAMES, (0, 49 + len(payload), -1, 2, 0, 0, n - 1, NOW, NOW, -1, -1, -1, n)))
-    head.update(fields)
-    data = HEAD.pack(*head.values()) + payload
-    crc = fields.get("crc", crc32c(data[21:]))
-    return data[:17] + struct.pack(">I", crc) + data[21:]
+    head = {"epoch": -1, "last": n - 1, "first_time": NOW, "max_time": NOW, "count": n}
+    return sealed(payload, **(head | fields))
 
 
 def produce(

@@ -34,6 +34,33 @@ def record_head(offset_delta: int, value_bytes: int) -> bytes:
     return varint(len(body) + value_bytes + 1) + body
 
 
+HEAD = struct.Struct(">qiibIhiqqqhii")
+CRC_AT, COVERED_AT = 17, 21
+
+
+def sealed(payload: bytes, **fields: int) -> bytes:
+    """A batch around `payload`, of one record unless `fields` of the head say otherwise, right or
+    wrong. The CRC is right, unless it is one of them."""
+    head = {
+        "base": 0,
+        "size": HEAD.size - 12 + len(payload),
+        "epoch": 0,
+        "magic": 2,
+        "crc": 0,
+        "bits": 0,
+        "last": 0,
+        "first_time": 0,
+        "max_time": 0,
+        "producer": -1,
+        "producer_epoch": -1,
+        "sequence": -1,
+        "count": 1,
+    } | fields
+    data = HEAD.pack(*head.values()) + payload
+    crc = fields.get("crc", crc32c(data[COVERED_AT:]))
+    return data[:CRC_AT] + struct.pack(">I", crc) + data[COVERED_AT:]
+
+
 def batch(
     base_offset: int,
     payload: bytes,
@@ -44,12 +71,15 @@ def batch(
     timestamp: int = 1_700_000_000_000,
 ) -> bytes:
     """A batch around `payload`, already compressed; the CRC is right whatever else is not."""
-    covered = (
-        struct.pack(">hiqqqhii", codec, last_delta, timestamp, timestamp, -1, -1, -1, records)
-        + payload
+    return sealed(
+        payload,
+        base=base_offset,
+        bits=codec,
+        last=last_delta,
+        first_time=timestamp,
+        max_time=timestamp,
+        count=records,
     )
-    rest = struct.pack(">ibI", 0, 2, crc32c(covered)) + covered
-    return struct.pack(">qi", base_offset, len(rest)) + rest
 
 
 @cache
